@@ -1,0 +1,87 @@
+// Every enumerated value of the product, declared once: zod, SQL checks and the console read these arrays.
+
+export const roles = ['owner', 'admin', 'manager', 'agent'] as const
+export type Role = (typeof roles)[number]
+
+export const mailboxProviders = ['google', 'microsoft'] as const
+export type MailboxProviderName = (typeof mailboxProviders)[number]
+
+export const mailboxStatuses = [
+  'connecting',
+  'connected',
+  'needs_scopes',
+  'reconnect_required',
+  'paused',
+  'disconnected',
+] as const
+export type MailboxStatus = (typeof mailboxStatuses)[number]
+
+export const channels = ['email', 'form', 'whatsapp', 'sms', 'instagram', 'telegram', 'webchat', 'generic'] as const
+export type Channel = (typeof channels)[number]
+
+export const conversationStatuses = ['open', 'waiting', 'closed', 'ignored'] as const
+export type ConversationStatus = (typeof conversationStatuses)[number]
+
+export const directions = ['inbound', 'outbound'] as const
+export type Direction = (typeof directions)[number]
+
+export const mailClassifications = ['human', 'automated', 'bounce', 'list', 'own'] as const
+export type MailClassification = (typeof mailClassifications)[number]
+
+export const leadStatuses = ['received', 'processing', 'contacted', 'qualified', 'won', 'lost', 'spam'] as const
+export type LeadStatus = (typeof leadStatuses)[number]
+
+export const aiProviders = ['heuristic', 'income', 'openai'] as const
+export type AiProviderName = (typeof aiProviders)[number]
+
+export const replyModes = ['off', 'draft', 'auto'] as const
+export type ReplyMode = (typeof replyModes)[number]
+
+/** `pending` waits for the AI, `ready` for a person; `approved` has a send. */
+export const draftStatuses = ['pending', 'ready', 'approved', 'rejected', 'superseded'] as const
+export type DraftStatus = (typeof draftStatuses)[number]
+
+export const draftDecisions = ['auto_send', 'needs_review', 'no_reply'] as const
+export type DraftDecision = (typeof draftDecisions)[number]
+
+export const draftCategories = ['inquiry', 'other', 'spam', 'unsafe'] as const
+export type DraftCategory = (typeof draftCategories)[number]
+
+export const sendKinds = [
+  'reply',
+  'sequence',
+  'assignment',
+  'sla_reminder',
+  'sla_breach',
+  'welcome',
+  'admin_alert',
+  'operator_notice',
+  'magic_link',
+  'invitation',
+  'password_reset',
+] as const
+export type SendKind = (typeof sendKinds)[number]
+
+export const sendStates = [
+  'scheduled',
+  'claimed',
+  'sending',
+  'sent',
+  'failed',
+  'unknown',
+  'review',
+  'skipped',
+] as const
+export type SendState = (typeof sendStates)[number]
+
+export const transportNames = ['mailbox', 'outbox', 'postmark', 'smtp'] as const
+export type TransportName = (typeof transportNames)[number]
+
+export const noticeKinds = ['lead_outcome', 'mailbox_reconnect_required'] as const
+export type NoticeKind = (typeof noticeKinds)[number]
+
+export const noticeStates = ['pending', 'sent', 'failed'] as const
+export type NoticeState = (typeof noticeStates)[number]
+
+export const actorTypes = ['user', 'operator', 'system'] as const
+export type ActorType = (typeof actorTypes)[number]
