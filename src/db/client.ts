@@ -1,6 +1,6 @@
 // The only file that names a driver. Two doors to Postgres: `batch` (one HTTP round trip, one transaction) and
 // `transaction` (interactive, over WebSocket, 7× slower: only where a decision needs a lock across statements).
-import { neon, neonConfig, Pool, type NeonDbError } from '@neondatabase/serverless'
+import { type NeonDbError, type NeonQueryPromise, neon, neonConfig, Pool } from '@neondatabase/serverless'
 import { type SQL, sql } from 'drizzle-orm'
 import type { BatchItem, BatchResponse } from 'drizzle-orm/batch'
 import { drizzle } from 'drizzle-orm/neon-http'
@@ -20,7 +20,9 @@ export function raw<T extends Record<string, unknown>>(query: SQL) {
 export interface Door {
   batch<U extends Statement, T extends Readonly<[U, ...U[]]>>(statements: T): Promise<BatchResponse<T>>
   /** Held to an allow-list by a test. Opened and closed within the call. */
-  transaction<R>(work: (run: <S extends Statement>(statement: S) => Promise<S['_']['result']>) => Promise<R>): Promise<R>
+  transaction<R>(
+    work: (run: <S extends Statement>(statement: S) => Promise<S['_']['result']>) => Promise<R>,
+  ): Promise<R>
 }
 
 export const SYSTEM_DOOR: unique symbol = Symbol('system door')
@@ -89,10 +91,13 @@ async function runBatch<U extends Statement, T extends Readonly<[U, ...U[]]>>(
       prepared.map((statement) => {
         const { sql: text, params } = statement.getQuery()
         return client.query(text, params, { fullResults: true, arrayMode: statement.isResponseInArrayMode() })
-      }),
+        // The driver's types know one row shape a batch; its code knows one a query.
+      }) as NeonQueryPromise<false, true>[],
       { fullResults: true, fetchOptions: { signal: AbortSignal.timeout(TIMEOUT_MS) } },
     )
-    return prepared.slice(1).map((statement, i) => statement.mapResult(results[i + 1], true)) as BatchResponse<T>
+    return prepared
+      .slice(1)
+      .map((statement, i) => statement.mapResult(results[i + 1], true)) as BatchResponse<T>
   } catch (error) {
     throw asOurs(error)
   } finally {
@@ -113,7 +118,11 @@ async function runTransaction<R>(
     const prepared = prepare(statement)
     const { sql: text, params } = prepared.getQuery()
     options.meter.round_trips += 1
-    const config = { text, values: params, ...(prepared.isResponseInArrayMode() ? { rowMode: 'array' as const } : {}) }
+    const config = {
+      text,
+      values: params,
+      ...(prepared.isResponseInArrayMode() ? { rowMode: 'array' as const } : {}),
+    }
     return prepared.mapResult(await connection.query(config), false)
   }
   const connection = await pool.connect().catch((error: unknown) => {
@@ -142,7 +151,8 @@ interface Prepared {
 
 /** Drizzle marks `_prepare` internal, though its own batch is made of nothing else. */
 function prepare(statement: Statement): Prepared {
-  if ('_prepare' in statement && typeof statement._prepare === 'function') return statement._prepare() as Prepared
+  if ('_prepare' in statement && typeof statement._prepare === 'function')
+    return statement._prepare() as Prepared
   throw new TypeError('A statement is made with `q` or `raw`')
 }
 
@@ -171,8 +181,18 @@ function asOurs(error: unknown): unknown {
   if (error instanceof AppError || error instanceof DatabaseError) return error
   const neonError = error as Partial<NeonDbError>
   // A SQLSTATE means that Postgres answered. 08/53/57 are its own outages, like no answer at all.
-  if (typeof neonError.code === 'string' && /^[0-9A-Z]{5}$/.test(neonError.code) && !/^(08|53|57)/.test(neonError.code)) {
-    return new DatabaseError({ code: neonError.code, message: neonError.message ?? '', constraint: neonError.constraint })
+  if (
+    typeof neonError.code === 'string' &&
+    /^[0-9A-Z]{5}$/.test(neonError.code) &&
+    !/^(08|53|57)/.test(neonError.code)
+  ) {
+    return new DatabaseError({
+      code: neonError.code,
+      message: neonError.message ?? '',
+      constraint: neonError.constraint,
+    })
   }
-  return new AppError('unavailable', 'The database did not answer. Please try again.', { retry_after_seconds: 5 })
+  return new AppError('unavailable', 'The database did not answer. Please try again.', {
+    retry_after_seconds: 5,
+  })
 }

@@ -10,7 +10,13 @@ export function normalizeEmail(address: string): string | null {
   const at = trimmed.lastIndexOf('@')
   if (at < 1 || at > 64) return null
   const local = trimmed.slice(0, at)
-  if (!/^[^\s<>()[\]\\,;:"@\p{Cc}]+$/u.test(local) || local.startsWith('.') || local.endsWith('.') || local.includes('..')) return null
+  if (
+    !/^[^\s<>()[\]\\,;:"@\p{Cc}]+$/u.test(local) ||
+    local.startsWith('.') ||
+    local.endsWith('.') ||
+    local.includes('..')
+  )
+    return null
   const domain = asciiDomain(trimmed.slice(at + 1))
   return domain === null ? null : `${local}@${domain}`
 }

@@ -46,10 +46,16 @@ export function judgeFailure(failure: Failure, attempts: number, spread: number)
       return { action: 'dead_letter' }
     case 'rate_limited':
       // Being throttled says nothing about the job, so it never becomes a dead letter for it.
-      return { action: 'retry', delay_seconds: clampDelay(failure.retry_after_seconds ?? backoff(attempts, spread)) }
+      return {
+        action: 'retry',
+        delay_seconds: clampDelay(failure.retry_after_seconds ?? backoff(attempts, spread)),
+      }
     case 'transient':
       if (attempts >= MAX_JOB_ATTEMPTS) return { action: 'dead_letter' }
-      return { action: 'retry', delay_seconds: clampDelay(failure.retry_after_seconds ?? backoff(attempts, spread)) }
+      return {
+        action: 'retry',
+        delay_seconds: clampDelay(failure.retry_after_seconds ?? backoff(attempts, spread)),
+      }
   }
 }
 

@@ -17,7 +17,10 @@ export const MAX_LIMIT = 200
 const cursorParts = z.tuple([z.iso.datetime(), z.uuid()])
 
 export function encodeCursor(cursor: Cursor): string {
-  return btoa(`${cursor.at.toISOString()}|${cursor.id}`).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  return btoa(`${cursor.at.toISOString()}|${cursor.id}`)
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
 }
 
 /** `null` when the text is no cursor of ours. */
@@ -36,5 +39,8 @@ export function decodeCursor(text: string): Cursor | null {
 export function toPage<T extends { id: string }>(rows: T[], limit: number, at: (row: T) => Date): Page<T> {
   const data = rows.slice(0, limit)
   const last = data.at(-1)
-  return { data, next_cursor: rows.length > limit && last ? encodeCursor({ at: at(last), id: last.id }) : null }
+  return {
+    data,
+    next_cursor: rows.length > limit && last ? encodeCursor({ at: at(last), id: last.id }) : null,
+  }
 }

@@ -16,7 +16,16 @@ export const mailboxStatuses = [
 ] as const
 export type MailboxStatus = (typeof mailboxStatuses)[number]
 
-export const channels = ['email', 'form', 'whatsapp', 'sms', 'instagram', 'telegram', 'webchat', 'generic'] as const
+export const channels = [
+  'email',
+  'form',
+  'whatsapp',
+  'sms',
+  'instagram',
+  'telegram',
+  'webchat',
+  'generic',
+] as const
 export type Channel = (typeof channels)[number]
 
 export const conversationStatuses = ['open', 'waiting', 'closed', 'ignored'] as const
@@ -28,7 +37,15 @@ export type Direction = (typeof directions)[number]
 export const mailClassifications = ['human', 'automated', 'bounce', 'list', 'own'] as const
 export type MailClassification = (typeof mailClassifications)[number]
 
-export const leadStatuses = ['received', 'processing', 'contacted', 'qualified', 'won', 'lost', 'spam'] as const
+export const leadStatuses = [
+  'received',
+  'processing',
+  'contacted',
+  'qualified',
+  'won',
+  'lost',
+  'spam',
+] as const
 export type LeadStatus = (typeof leadStatuses)[number]
 
 export const aiProviders = ['heuristic', 'income', 'openai'] as const

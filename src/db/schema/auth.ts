@@ -39,7 +39,9 @@ export const sessions = pgTable(
   (t) => [
     primaryKey({ columns: [t.org_id, t.id] }),
     unique('sessions_id').on(t.id),
-    foreignKey({ columns: [t.org_id, t.user_id], foreignColumns: [users.org_id, users.id] }).onDelete('cascade'),
+    foreignKey({ columns: [t.org_id, t.user_id], foreignColumns: [users.org_id, users.id] }).onDelete(
+      'cascade',
+    ),
   ],
 )
 
@@ -57,6 +59,9 @@ export const refresh_tokens = pgTable(
   },
   (t) => [
     index('refresh_tokens_session').on(t.org_id, t.session_id),
-    foreignKey({ columns: [t.org_id, t.session_id], foreignColumns: [sessions.org_id, sessions.id] }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.session_id],
+      foreignColumns: [sessions.org_id, sessions.id],
+    }).onDelete('cascade'),
   ],
 )

@@ -1,5 +1,15 @@
 import { sql } from 'drizzle-orm'
-import { foreignKey, index, integer, pgTable, primaryKey, text, unique, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import {
+  foreignKey,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { channels, conversationStatuses, directions, mailClassifications } from '../../kernel/vocabulary'
 import { createdAt, instant, json, oneOf, orgId, rowId } from '../columns'
 import { users } from './auth'
@@ -70,9 +80,17 @@ export const conversations = pgTable(
     index('conversations_contact').on(t.org_id, t.contact_id),
     oneOf('conversations_channel', t.channel, channels),
     oneOf('conversations_status', t.status, conversationStatuses),
-    foreignKey({ columns: [t.org_id, t.contact_id], foreignColumns: [contacts.org_id, contacts.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.mailbox_id], foreignColumns: [mailboxes.org_id, mailboxes.id] }).onDelete('no action'),
-    foreignKey({ columns: [t.org_id, t.assignee_id], foreignColumns: [users.org_id, users.id] }).onDelete('no action'),
+    foreignKey({
+      columns: [t.org_id, t.contact_id],
+      foreignColumns: [contacts.org_id, contacts.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.mailbox_id],
+      foreignColumns: [mailboxes.org_id, mailboxes.id],
+    }).onDelete('no action'),
+    foreignKey({ columns: [t.org_id, t.assignee_id], foreignColumns: [users.org_id, users.id] }).onDelete(
+      'no action',
+    ),
   ],
 )
 
@@ -125,8 +143,14 @@ export const messages = pgTable(
     oneOf('messages_direction', t.direction, directions),
     oneOf('messages_channel', t.channel, channels),
     oneOf('messages_classification', t.classification, mailClassifications),
-    foreignKey({ columns: [t.org_id, t.conversation_id], foreignColumns: [conversations.org_id, conversations.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.mailbox_id], foreignColumns: [mailboxes.org_id, mailboxes.id] }).onDelete('no action'),
+    foreignKey({
+      columns: [t.org_id, t.conversation_id],
+      foreignColumns: [conversations.org_id, conversations.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.mailbox_id],
+      foreignColumns: [mailboxes.org_id, mailboxes.id],
+    }).onDelete('no action'),
   ],
 )
 
@@ -144,7 +168,12 @@ export const comments = pgTable(
   (t) => [
     primaryKey({ columns: [t.org_id, t.id] }),
     index('comments_conversation').on(t.org_id, t.conversation_id, t.created_at),
-    foreignKey({ columns: [t.org_id, t.conversation_id], foreignColumns: [conversations.org_id, conversations.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.author_id], foreignColumns: [users.org_id, users.id] }).onDelete('no action'),
+    foreignKey({
+      columns: [t.org_id, t.conversation_id],
+      foreignColumns: [conversations.org_id, conversations.id],
+    }).onDelete('cascade'),
+    foreignKey({ columns: [t.org_id, t.author_id], foreignColumns: [users.org_id, users.id] }).onDelete(
+      'no action',
+    ),
   ],
 )

@@ -1,5 +1,16 @@
 import { sql } from 'drizzle-orm'
-import { boolean, foreignKey, index, integer, pgTable, primaryKey, real, text, unique, uuid } from 'drizzle-orm/pg-core'
+import {
+  boolean,
+  foreignKey,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  real,
+  text,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { aiProviders, draftCategories, draftDecisions, draftStatuses } from '../../kernel/vocabulary'
 import { createdAt, instant, json, oneOf, orgId, rowId } from '../columns'
 import { conversations, messages, type Verdict } from './conversations'
@@ -53,8 +64,16 @@ export const drafts = pgTable(
     oneOf('drafts_provider', t.provider, aiProviders),
     oneOf('drafts_category', t.category, draftCategories),
     oneOf('drafts_decision', t.decision, draftDecisions),
-    foreignKey({ columns: [t.org_id, t.conversation_id], foreignColumns: [conversations.org_id, conversations.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.message_id], foreignColumns: [messages.org_id, messages.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.lead_id], foreignColumns: [leads.org_id, leads.id] }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.conversation_id],
+      foreignColumns: [conversations.org_id, conversations.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.message_id],
+      foreignColumns: [messages.org_id, messages.id],
+    }).onDelete('cascade'),
+    foreignKey({ columns: [t.org_id, t.lead_id], foreignColumns: [leads.org_id, leads.id] }).onDelete(
+      'cascade',
+    ),
   ],
 )

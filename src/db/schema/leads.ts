@@ -32,8 +32,16 @@ export const leads = pgTable(
     index('leads_contact').on(t.org_id, t.contact_id),
     index('leads_conversation').on(t.org_id, t.conversation_id),
     oneOf('leads_status', t.status, leadStatuses),
-    foreignKey({ columns: [t.org_id, t.contact_id], foreignColumns: [contacts.org_id, contacts.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.conversation_id], foreignColumns: [conversations.org_id, conversations.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.assignee_id], foreignColumns: [users.org_id, users.id] }).onDelete('no action'),
+    foreignKey({
+      columns: [t.org_id, t.contact_id],
+      foreignColumns: [contacts.org_id, contacts.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.conversation_id],
+      foreignColumns: [conversations.org_id, conversations.id],
+    }).onDelete('cascade'),
+    foreignKey({ columns: [t.org_id, t.assignee_id], foreignColumns: [users.org_id, users.id] }).onDelete(
+      'no action',
+    ),
   ],
 )

@@ -1,5 +1,16 @@
 import { sql } from 'drizzle-orm'
-import { boolean, date, foreignKey, index, integer, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
+import {
+  boolean,
+  date,
+  foreignKey,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { mailboxProviders, mailboxStatuses } from '../../kernel/vocabulary'
 import { createdAt, instant, json, oneOf, orgId, rowId } from '../columns'
 import { organizations } from './organizations'
@@ -22,7 +33,9 @@ export const mailboxes = pgTable(
     email_norm: text().notNull(),
     send_as: text().array().notNull().default([]),
     status: text({ enum: mailboxStatuses }).notNull(),
-    push: text({ enum: ['on', 'off'] }).notNull().default('off'),
+    push: text({ enum: ['on', 'off'] })
+      .notNull()
+      .default('off'),
     auto_send: boolean().notNull().default(true),
     daily_cap: integer().notNull().default(1000),
     sequence_daily_cap: integer().notNull().default(50),
@@ -67,7 +80,10 @@ export const mailbox_gaps = pgTable(
   (t) => [
     primaryKey({ columns: [t.org_id, t.id] }),
     index('mailbox_gaps_mailbox').on(t.org_id, t.mailbox_id, t.detected_at),
-    foreignKey({ columns: [t.org_id, t.mailbox_id], foreignColumns: [mailboxes.org_id, mailboxes.id] }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.mailbox_id],
+      foreignColumns: [mailboxes.org_id, mailboxes.id],
+    }).onDelete('cascade'),
   ],
 )
 
@@ -83,7 +99,10 @@ export const mailbox_days = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.org_id, t.mailbox_id, t.day] }),
-    foreignKey({ columns: [t.org_id, t.mailbox_id], foreignColumns: [mailboxes.org_id, mailboxes.id] }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.mailbox_id],
+      foreignColumns: [mailboxes.org_id, mailboxes.id],
+    }).onDelete('cascade'),
   ],
 )
 
@@ -104,6 +123,9 @@ export const oauth_states = pgTable(
   },
   (t) => [
     oneOf('oauth_states_provider', t.provider, mailboxProviders),
-    foreignKey({ columns: [t.org_id, t.mailbox_id], foreignColumns: [mailboxes.org_id, mailboxes.id] }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.mailbox_id],
+      foreignColumns: [mailboxes.org_id, mailboxes.id],
+    }).onDelete('cascade'),
   ],
 )

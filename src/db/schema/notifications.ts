@@ -27,7 +27,9 @@ export const notifications = pgTable(
     primaryKey({ columns: [t.org_id, t.id] }),
     unique('notifications_dedupe').on(t.org_id, t.dedupe_key),
     index('notifications_user').on(t.org_id, t.user_id, t.created_at.desc()),
-    foreignKey({ columns: [t.org_id, t.user_id], foreignColumns: [users.org_id, users.id] }).onDelete('cascade'),
+    foreignKey({ columns: [t.org_id, t.user_id], foreignColumns: [users.org_id, users.id] }).onDelete(
+      'cascade',
+    ),
   ],
 )
 
@@ -57,7 +59,12 @@ export const notices = pgTable(
     oneOf('notices_channel', t.channel, ['slack']),
     oneOf('notices_kind', t.kind, noticeKinds),
     oneOf('notices_state', t.state, noticeStates),
-    foreignKey({ columns: [t.org_id, t.lead_id], foreignColumns: [leads.org_id, leads.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.mailbox_id], foreignColumns: [mailboxes.org_id, mailboxes.id] }).onDelete('cascade'),
+    foreignKey({ columns: [t.org_id, t.lead_id], foreignColumns: [leads.org_id, leads.id] }).onDelete(
+      'cascade',
+    ),
+    foreignKey({
+      columns: [t.org_id, t.mailbox_id],
+      foreignColumns: [mailboxes.org_id, mailboxes.id],
+    }).onDelete('cascade'),
   ],
 )

@@ -54,7 +54,10 @@ export const sweep_runs = pgTable(
     result: json<Record<string, number>>(),
     error: text(),
   },
-  (t) => [primaryKey({ columns: [t.name, t.scheduled_at] }), index('sweep_runs_recent').on(t.name, t.started_at.desc())],
+  (t) => [
+    primaryKey({ columns: [t.name, t.scheduled_at] }),
+    index('sweep_runs_recent').on(t.name, t.started_at.desc()),
+  ],
 )
 
 export const idempotency_keys = pgTable(
@@ -73,7 +76,10 @@ export const idempotency_keys = pgTable(
     created_at: createdAt(),
     expires_at: instant().notNull(),
   },
-  (t) => [primaryKey({ columns: [t.scope, t.key] }), oneOf('idempotency_keys_state', t.state, ['running', 'done'])],
+  (t) => [
+    primaryKey({ columns: [t.scope, t.key] }),
+    oneOf('idempotency_keys_state', t.state, ['running', 'done']),
+  ],
 )
 
 /** Fixed windows of one minute. The key is a hash: no address is kept. */

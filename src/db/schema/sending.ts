@@ -1,5 +1,16 @@
 import { sql } from 'drizzle-orm'
-import { boolean, check, foreignKey, index, integer, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
+import {
+  boolean,
+  check,
+  foreignKey,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { sendKinds, sendStates, transportNames } from '../../kernel/vocabulary'
 import { createdAt, instant, json, oneOf, orgId, rowId } from '../columns'
 import { conversations } from './conversations'
@@ -72,10 +83,20 @@ export const sends = pgTable(
     oneOf('sends_state', t.state, sendStates),
     oneOf('sends_transport', t.transport, transportNames),
     check('sends_mailbox', sql`${t.transport} <> 'mailbox' or ${t.mailbox_id} is not null`),
-    foreignKey({ columns: [t.org_id, t.mailbox_id], foreignColumns: [mailboxes.org_id, mailboxes.id] }).onDelete('no action'),
-    foreignKey({ columns: [t.org_id, t.conversation_id], foreignColumns: [conversations.org_id, conversations.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.lead_id], foreignColumns: [leads.org_id, leads.id] }).onDelete('cascade'),
-    foreignKey({ columns: [t.org_id, t.draft_id], foreignColumns: [drafts.org_id, drafts.id] }).onDelete('cascade'),
+    foreignKey({
+      columns: [t.org_id, t.mailbox_id],
+      foreignColumns: [mailboxes.org_id, mailboxes.id],
+    }).onDelete('no action'),
+    foreignKey({
+      columns: [t.org_id, t.conversation_id],
+      foreignColumns: [conversations.org_id, conversations.id],
+    }).onDelete('cascade'),
+    foreignKey({ columns: [t.org_id, t.lead_id], foreignColumns: [leads.org_id, leads.id] }).onDelete(
+      'cascade',
+    ),
+    foreignKey({ columns: [t.org_id, t.draft_id], foreignColumns: [drafts.org_id, drafts.id] }).onDelete(
+      'cascade',
+    ),
   ],
 )
 
@@ -90,7 +111,9 @@ export const outbox_mails = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.org_id, t.send_id] }),
-    foreignKey({ columns: [t.org_id, t.send_id], foreignColumns: [sends.org_id, sends.id] }).onDelete('cascade'),
+    foreignKey({ columns: [t.org_id, t.send_id], foreignColumns: [sends.org_id, sends.id] }).onDelete(
+      'cascade',
+    ),
   ],
 )
 

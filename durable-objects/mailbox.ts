@@ -1,0 +1,3 @@
+import { createDurable } from 'itty-durable'
+
+export class Mailbox extends createDurable({ autoPersist: false }) {}

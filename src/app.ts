@@ -1,0 +1,24 @@
+// Middleware in order, then one line per feature. Routes under /api/v1 are served identically under /api.
+import { Hono } from 'hono'
+import { auditRoutes } from '#features/audit'
+import { onError, onNotFound } from '#http/errors'
+import { allowOrigins, limitBody, provideContext, requestId, secure } from '#http/middleware'
+import { type AppEnv, createRouter } from '#http/router'
+
+/** Served under /api/v1 and /api. */
+const api = createRouter().route('/', auditRoutes)
+
+/** At the root only: operator, OAuth, webhooks, the public form, health. */
+const root = createRouter()
+
+/** What the OpenAPI publishes. */
+export const published = createRouter().route('/', root).route('/api/v1', api)
+
+export const app = new Hono<AppEnv>()
+  .use(requestId, secure, allowOrigins, limitBody, provideContext)
+  .route('/', published)
+  .route('/api', api)
+app.onError(onError)
+app.notFound(onNotFound)
+
+export type Api = typeof api

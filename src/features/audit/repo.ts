@@ -1,0 +1,60 @@
+import { and, desc, eq, gt, isNotNull, lt, or, sql } from 'drizzle-orm'
+import { q, raw } from '#db/client'
+import { audit_logs } from '#db/schema/audit'
+import type { Cursor } from '#kernel/page'
+
+export type AuditRow = typeof audit_logs.$inferInsert
+
+export function insert(row: AuditRow) {
+  return q.insert(audit_logs).values(row)
+}
+
+export function list(
+  filter: {
+    entity?: string | undefined
+    actor?: string | undefined
+    action?: string | undefined
+    from?: Date
+    to?: Date
+  },
+  limit: number,
+  after: Cursor | null,
+) {
+  return q
+    .select()
+    .from(audit_logs)
+    .where(
+      and(
+        filter.entity === undefined
+          ? undefined
+          : or(eq(audit_logs.entity, filter.entity), eq(audit_logs.entity_id, filter.entity)),
+        filter.actor === undefined ? undefined : eq(audit_logs.actor_id, filter.actor),
+        filter.action === undefined ? undefined : eq(audit_logs.action, filter.action),
+        filter.from === undefined ? undefined : gt(audit_logs.at, filter.from),
+        filter.to === undefined ? undefined : lt(audit_logs.at, filter.to),
+        // Ids are UUIDv7, so their order is the order of writing.
+        after === null ? undefined : lt(audit_logs.id, after.id),
+      ),
+    )
+    .orderBy(desc(audit_logs.id))
+    .limit(limit)
+}
+
+export function chain(org_id: string, limit: number) {
+  return raw<{ chained: number }>(sql`select chain_audit(${org_id}, ${limit}) as chained`)
+}
+
+export function verify(org_id: string) {
+  return raw<{ result: { checked: number; unchained: number; broken_at: number | null } }>(
+    sql`select verify_audit(${org_id}) as result`,
+  )
+}
+
+/** Organizations whose log has grown lately. Older leftovers are chained by `verify`. */
+export function listGrown(since: Date, limit: number) {
+  return q
+    .selectDistinct({ org_id: audit_logs.org_id })
+    .from(audit_logs)
+    .where(and(isNotNull(audit_logs.org_id), gt(audit_logs.created_at, since)))
+    .limit(limit)
+}

@@ -1,0 +1,132 @@
+// Who is asking. Tokens are checked without a database round trip.
+import { createMiddleware } from 'hono/factory'
+import { type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import * as z from 'zod'
+import type { Actor, Scope } from '#kernel/actor'
+import { addSeconds } from '#kernel/clock'
+import { AppError } from '#kernel/errors'
+import { type Role, roles } from '#kernel/vocabulary'
+import { actingAs, type Ctx } from '#platform/context'
+import type { AppEnv } from './router'
+
+export const ACCESS_TOKEN_SECONDS = 15 * 60
+const OPERATOR_TOKEN_SECONDS = 60 * 60
+const ISSUER = 'inlet'
+const encoder = new TextEncoder()
+
+// A signed token still comes from outside: what it claims is parsed like any input.
+const userClaims = z.object({ sub: z.uuid(), org: z.uuid(), role: z.enum(roles), sid: z.uuid() })
+const operatorClaims = z.object({ sub: z.string().min(1).max(200) })
+
+export function signUserToken(
+  ctx: Ctx,
+  user: { id: string; org_id: string; role: Role; session_id: string },
+): Promise<string> {
+  return sign(
+    ctx,
+    'user',
+    ACCESS_TOKEN_SECONDS,
+    { org: user.org_id, role: user.role, sid: user.session_id },
+    user.id,
+  )
+}
+
+export async function signOperatorToken(
+  ctx: Ctx,
+  username: string,
+): Promise<{ access_token: string; expires_in: number }> {
+  return {
+    access_token: await sign(ctx, 'operator', OPERATOR_TOKEN_SECONDS, {}, username),
+    expires_in: OPERATOR_TOKEN_SECONDS,
+  }
+}
+
+function sign(
+  ctx: Ctx,
+  audience: 'user' | 'operator',
+  seconds: number,
+  claims: JWTPayload,
+  subject: string,
+): Promise<string> {
+  const now = ctx.clock.now()
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt', kid: '1' })
+    .setIssuer(ISSUER)
+    .setAudience(audience)
+    .setSubject(subject)
+    .setIssuedAt(Math.floor(now.getTime() / 1000))
+    .setExpirationTime(Math.floor(addSeconds(now, seconds).getTime() / 1000))
+    .sign(encoder.encode(ctx.config.JWT_SECRET))
+}
+
+async function verify(ctx: Ctx, token: string, audience: 'user' | 'operator'): Promise<JWTPayload> {
+  const { payload } = await jwtVerify(token, encoder.encode(ctx.config.JWT_SECRET), {
+    algorithms: ['HS256'],
+    issuer: ISSUER,
+    audience,
+    typ: 'at+jwt',
+    requiredClaims: ['sub', 'iat', 'exp'],
+    maxTokenAge: audience === 'user' ? ACCESS_TOKEN_SECONDS : OPERATOR_TOKEN_SECONDS,
+    currentDate: ctx.clock.now(),
+  })
+  return payload
+}
+
+function bearer(header: string | undefined): string {
+  const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(header ?? '')?.[1]
+  if (token === undefined)
+    throw new AppError('unauthenticated', 'Send an access token: Authorization: Bearer …')
+  return token
+}
+
+const refused = () => new AppError('unauthenticated', 'The access token is not valid or has expired.')
+
+export type UserActor = Extract<Actor, { type: 'user' }>
+
+async function readUser(ctx: Ctx, header: string | undefined): Promise<UserActor> {
+  const payload = await verify(ctx, bearer(header), 'user').catch((error: unknown) => {
+    throw error instanceof AppError ? error : refused()
+  })
+  const claims = userClaims.safeParse(payload)
+  if (!claims.success) throw refused()
+  const { sub, org, role, sid } = claims.data
+  return { type: 'user', user_id: sub, org_id: org, role, session_id: sid }
+}
+
+/** Any user of an organization, or only the given roles (403 for the others). */
+export function requireUser(...allowed: Role[]) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    const actor = await readUser(c.get('ctx'), c.req.header('Authorization'))
+    if (allowed.length > 0 && !allowed.includes(actor.role))
+      throw new AppError('forbidden', `This needs the role ${allowed.join(' or ')}.`)
+    c.set('actor', actor)
+    c.set('ctx', actingAs(c.get('ctx'), actor))
+    await next()
+  })
+}
+
+export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
+  const ctx = c.get('ctx')
+  const payload = await verify(ctx, bearer(c.req.header('Authorization')), 'operator').catch(
+    (error: unknown) => {
+      throw error instanceof AppError ? error : refused()
+    },
+  )
+  const claims = operatorClaims.safeParse(payload)
+  if (!claims.success) throw refused()
+  const actor: Actor = { type: 'operator', username: claims.data.sub }
+  c.set('actor', actor)
+  c.set('ctx', actingAs(ctx, actor))
+  await next()
+})
+
+/** The signed-in user behind a context; the middleware has checked that there is one. */
+export function userOf(ctx: Ctx): UserActor {
+  if (ctx.actor.type !== 'user') throw new AppError('unauthenticated', 'Sign in first.')
+  return ctx.actor
+}
+
+export function scopeOf(ctx: Ctx): Scope {
+  const { org_id, user_id } = userOf(ctx)
+  return { org_id, user_id, visibility: 'all' }
+}

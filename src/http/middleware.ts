@@ -1,0 +1,71 @@
+// In this order: request id → errors → body limit → ctx → Server-Timing. What belongs to single routes is in auth.ts.
+import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
+import { createMiddleware } from 'hono/factory'
+import { secureHeaders } from 'hono/secure-headers'
+import { uuidv7 } from 'uuidv7'
+import { AppError } from '#kernel/errors'
+import { readConfig } from '#platform/config'
+import { createContext } from '#platform/context'
+import type { AppEnv } from './router'
+
+export const REQUEST_ID = /^[\w.:-]{1,100}$/
+
+export const requestId = createMiddleware<AppEnv>(async (c, next) => {
+  const given = c.req.header('X-Request-Id')
+  c.header('X-Request-Id', given !== undefined && REQUEST_ID.test(given) ? given : uuidv7())
+  await next()
+})
+
+const MB = 1024 * 1024
+const SMALL = 64 * 1024
+const small = /^\/(api\/v1\/auth|api\/auth|lead|u|webhooks\/(gmail|microsoft)|inbound\/leads)(\/|$)/
+
+function limit(maxSize: number) {
+  return bodyLimit({
+    maxSize,
+    onError: () => {
+      throw new AppError('too_large', `The body is larger than ${maxSize} bytes.`)
+    },
+  })
+}
+const limitSmall = limit(SMALL)
+const limitNormal = limit(MB)
+
+export const limitBody = createMiddleware<AppEnv>((c, next) =>
+  small.test(c.req.path) ? limitSmall(c, next) : limitNormal(c, next),
+)
+
+export const provideContext = createMiddleware<AppEnv>(async (c, next) => {
+  const ctx = createContext(c.env, {
+    actor: { type: 'system', name: 'anonymous' },
+    // The execution context loses `this` when it is destructured.
+    waitUntil: (work) => c.executionCtx.waitUntil(work),
+    request_id: c.res.headers.get('X-Request-Id'),
+    ip: c.req.header('CF-Connecting-IP') ?? null,
+  })
+  c.set('ctx', ctx)
+  c.set('actor', null)
+  const started = performance.now()
+  await next()
+  const { round_trips, milliseconds } = ctx.meter
+  c.header('Server-Timing', `db;dur=${milliseconds.toFixed(1)};desc="${round_trips}"`)
+  ctx.log.info('request', {
+    method: c.req.method,
+    route: c.req.routePath,
+    status: c.res.status,
+    ms: Math.round(performance.now() - started),
+    round_trips,
+  })
+})
+
+export const allowOrigins = createMiddleware<AppEnv>((c, next) =>
+  cors({
+    origin: (origin) => (readConfig(c.env).CORS_ORIGINS.includes(origin) ? origin : null),
+    allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'X-Request-Id'],
+    exposeHeaders: ['ETag', 'Retry-After', 'X-Request-Id', 'Idempotent-Replayed', 'Server-Timing'],
+    maxAge: 600,
+  })(c, next),
+)
+
+export const secure = secureHeaders({ crossOriginResourcePolicy: false })

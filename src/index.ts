@@ -1,0 +1,13 @@
+import { consume } from '#platform/queue'
+import { tick } from '#platform/scheduler'
+import { jobs } from '#registry/jobs'
+import { sweeps } from '#registry/sweeps'
+import { app } from './app'
+
+export { Mailbox } from '#do/mailbox'
+
+export default {
+  fetch: app.fetch,
+  queue: (batch, env, execution) => consume(batch, env, execution, jobs),
+  scheduled: (event, env, execution) => tick(event, env, execution, sweeps),
+} satisfies ExportedHandler<Env>

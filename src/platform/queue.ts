@@ -1,0 +1,122 @@
+// One consumer loop for all queues. A message is only a wake-up call: it is parsed, its job judged by one table, and what
+// gives up becomes a row that the operator sees. Each message is acked for itself; one bad one never holds up the batch.
+import * as z from 'zod'
+import { q } from '#db/client'
+import { systemDb } from '#db/system'
+import { type Failure, judgeFailure } from '#kernel/failure'
+import { dead_letters } from '#db/schema/platform'
+import { type AppJob, type Ctx, type CtxOptions, createContext } from './context'
+
+const envelope = z.object({
+  job: z.string().max(100),
+  payload: z.record(z.string(), z.unknown()),
+  as_of: z.iso.datetime().optional(),
+})
+
+// The platform allows six connections at a time per invocation.
+const CONCURRENCY = 6
+
+export async function consume(
+  batch: MessageBatch,
+  env: Env,
+  execution: Pick<ExecutionContext, 'waitUntil'>,
+  jobs: readonly AppJob[],
+  overrides: Pick<CtxOptions, 'clock' | 'fetch'> = {},
+): Promise<void> {
+  const queue = batch.queue.replace(/^inlet-/, '')
+  const waiting = [...batch.messages]
+  const worker = async (): Promise<void> => {
+    for (let message = waiting.shift(); message; message = waiting.shift()) {
+      const parsed = envelope.safeParse(message.body)
+      const ctx = createContext(env, {
+        actor: { type: 'system', name: parsed.success ? parsed.data.job : 'queue' },
+        waitUntil: (work) => execution.waitUntil(work),
+        as_of: parsed.success && parsed.data.as_of ? new Date(parsed.data.as_of) : undefined,
+        ...overrides,
+      })
+      await handle(ctx, queue, message, parsed.success ? parsed.data : null, jobs).catch((error: unknown) => {
+        // Not even the dead letter could be written: the queue keeps the message.
+        ctx.log.error('queue.unhandled', error, { queue })
+        message.retry({ delaySeconds: 30 })
+      })
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+}
+
+async function handle(
+  ctx: Ctx,
+  queue: string,
+  message: Message,
+  body: z.infer<typeof envelope> | null,
+  jobs: readonly AppJob[],
+): Promise<void> {
+  const job = jobs.find((candidate) => candidate.name === body?.job)
+  const payload = job?.payload.safeParse(body?.payload)
+  if (queue.endsWith('-dead') || !body || !job || !payload?.success) {
+    const failure: Failure = queue.endsWith('-dead')
+      ? { kind: 'permanent', code: 'retries_exhausted', message: 'The queue gave the message up.' }
+      : {
+          kind: 'permanent',
+          code: 'poison_message',
+          message: 'The message is no job of ours, or its payload is wrong.',
+        }
+    await bury(ctx, queue.replace(/-dead$/, ''), body, message, failure)
+    return
+  }
+  const started = performance.now()
+  const outcome = await job.run(ctx, payload.data as never).catch((error: unknown) => {
+    ctx.log.error('job.threw', error, { job: job.name })
+    return {
+      ok: false as const,
+      failure: {
+        kind: 'transient' as const,
+        code: 'threw',
+        message: 'The job threw an error; the log has it.',
+      },
+    }
+  })
+  const failure = outcome && !outcome.ok ? outcome.failure : null
+  ctx.log.info('job', {
+    job: job.name,
+    attempts: message.attempts,
+    ms: Math.round(performance.now() - started),
+    round_trips: ctx.meter.round_trips,
+    ...(failure ? { failure: failure.code } : {}),
+  })
+  if (!failure) return message.ack()
+  const verdict = judgeFailure(failure, message.attempts, Math.random())
+  switch (verdict.action) {
+    case 'retry':
+      return message.retry({ delaySeconds: verdict.delay_seconds })
+    case 'drop':
+      return message.ack()
+    case 'dead_letter':
+      return bury(ctx, queue, body, message, failure)
+  }
+}
+
+async function bury(
+  ctx: Ctx,
+  queue: string,
+  body: z.infer<typeof envelope> | null,
+  message: Message,
+  failure: Failure,
+): Promise<void> {
+  const org_id = z.uuid().safeParse(body?.payload.org_id)
+  await systemDb(ctx).batch([
+    q.insert(dead_letters).values({
+      id: ctx.newId(),
+      org_id: org_id.success ? org_id.data : null,
+      queue,
+      job: body?.job ?? 'unknown',
+      // Ids only for a job of ours; what was no message of ours is kept short, to be looked at.
+      payload: body?.payload ?? { unreadable: JSON.stringify(message.body ?? null).slice(0, 2000) },
+      failure: { kind: failure.kind, code: failure.code, message: failure.message },
+      attempts: message.attempts,
+      as_of: ctx.as_of ?? null,
+    }),
+  ])
+  ctx.log.warn('job.dead', { queue, job: body?.job ?? 'unknown', failure: failure.code })
+  message.ack()
+}

@@ -1,0 +1,6 @@
+import type { AppJob } from '#platform/context'
+import { relayJob } from '#platform/outbox'
+import { subscribers } from './subscribers'
+
+/** Every job of the running system. */
+export const jobs: readonly AppJob[] = [relayJob(subscribers)]

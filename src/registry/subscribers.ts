@@ -1,0 +1,4 @@
+import type { Subscriber } from '#kernel/event'
+
+/** Which job follows from which event. */
+export const subscribers: readonly Subscriber[] = []
