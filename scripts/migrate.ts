@@ -1,0 +1,109 @@
+// `npm run db:migrate`: brings a database to this code's schema and, when RUNTIME_DATABASE_PASSWORD is given, makes
+// the login that the Worker uses. Needs MIGRATIONS_DATABASE_URL, an owner.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { migrate } from 'drizzle-orm/node-postgres/migrator'
+import pg from 'pg'
+import { messageOf, say, StartError } from './stack/say.ts'
+
+export const RUNTIME_LOGIN = 'inlet_login'
+const MIGRATIONS = join(import.meta.dirname, '..', 'migrations')
+/** Any constant will do, as long as every version of this script uses the same one. */
+const MIGRATION_LOCK = 7_465_001
+
+export interface MigrateOptions {
+  folder?: string
+  onNotice?: (text: string) => void
+}
+
+/** Twice, or from two machines at once, is harmless: the second waits and then finds nothing to do. */
+export async function migrateDatabase(ownerUrl: string, options: MigrateOptions = {}): Promise<void> {
+  const migrationsFolder = options.folder ?? MIGRATIONS
+  if (!existsSync(join(migrationsFolder, 'meta', '_journal.json'))) {
+    throw new StartError(
+      `${join(migrationsFolder, 'meta', '_journal.json')} is missing: there are no migrations to run`,
+    )
+  }
+  await withOwner(ownerUrl, async (client) => {
+    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
+    try {
+      await migrate(drizzle(client), { migrationsFolder })
+    } finally {
+      await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK])
+    }
+  })
+}
+
+/**
+ * The Worker's login may become `inlet_app` or `inlet_system` and is nothing by itself: where the role was
+ * forgotten it reads no row. Call it after the migrations, which make those two roles.
+ */
+export async function ensureRuntimeLogin(ownerUrl: string, password: string): Promise<void> {
+  if (password === '') throw new StartError('the password of the runtime login must not be empty')
+  await withOwner(ownerUrl, async (client) => {
+    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
+    try {
+      const { rows } = await client.query<{ rolsuper: boolean; rolbypassrls: boolean }>(
+        'select rolsuper, rolbypassrls from pg_roles where rolname = $1',
+        [RUNTIME_LOGIN],
+      )
+      const attributes = `login noinherit password ${client.escapeLiteral(password)}`
+      if (!rows[0]) {
+        await client.query(
+          `create role ${RUNTIME_LOGIN} ${attributes} nosuperuser nobypassrls nocreatedb nocreaterole`,
+        )
+      } else if (rows[0].rolsuper || rows[0].rolbypassrls) {
+        // Only a superuser may take these away, so only then do we ask for it.
+        await client.query(`alter role ${RUNTIME_LOGIN} ${attributes} nosuperuser nobypassrls`)
+      } else {
+        await client.query(`alter role ${RUNTIME_LOGIN} ${attributes}`)
+      }
+      await client.query(`grant inlet_app, inlet_system to ${RUNTIME_LOGIN} with inherit false, set true`)
+    } finally {
+      await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK])
+    }
+  })
+}
+
+/** The same server and database, as the Worker's login. */
+export function runtimeUrl(ownerUrl: string, password: string): string {
+  const url = new URL(ownerUrl)
+  url.username = RUNTIME_LOGIN
+  url.password = password
+  return url.href
+}
+
+async function withOwner(ownerUrl: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+  const client = new pg.Client({ connectionString: ownerUrl, connectionTimeoutMillis: 10_000 })
+  client.on('error', () => undefined)
+  await client.connect()
+  try {
+    await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+async function main(): Promise<void> {
+  const ownerUrl = process.env['MIGRATIONS_DATABASE_URL']
+  const password = process.env['RUNTIME_DATABASE_PASSWORD']
+  if (!ownerUrl || !/^postgres(ql)?:\/\//.test(ownerUrl)) {
+    throw new StartError('MIGRATIONS_DATABASE_URL must be the postgresql:// URL of the database owner')
+  }
+  await migrateDatabase(ownerUrl)
+  say('The database is up to date.')
+  if (password) {
+    await ensureRuntimeLogin(ownerUrl, password)
+    say(
+      `The runtime login is ready: DATABASE_URL is the owner's URL with the user ${RUNTIME_LOGIN} and that password.`,
+    )
+  }
+}
+
+if (import.meta.main) {
+  main().catch((error: unknown) => {
+    process.stderr.write(`Migration failed: ${messageOf(error)}\n`)
+    process.exitCode = 1
+  })
+}
