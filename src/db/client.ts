@@ -32,6 +32,8 @@ export interface Database {
   org(scope: Scope): Door
   /** As `org`, for a public slug: resolved inside the same round trip, an unknown one sees 0 rows. */
   bySlug(slug: string): Door
+  /** Sees no row at all: for definer functions that look an organization up. */
+  nobody(): Door
   readonly [SYSTEM_DOOR]: Door
 }
 
@@ -72,6 +74,7 @@ export function openDatabase(options: { url: string; gateway_url: string; meter:
     bySlug: (slug) =>
       door(sql`select set_config('role', 'inlet_app', true),
         set_config('app.org_id', coalesce(org_by_slug(${slug})::text, ''), true), set_config('app.visibility', 'all', true)`),
+    nobody: () => door(sql`select set_config('role', 'inlet_app', true), set_config('app.org_id', '', true)`),
     [SYSTEM_DOOR]: door(sql`select set_config('role', 'inlet_system', true)`),
   }
 }
