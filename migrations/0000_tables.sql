@@ -352,7 +352,7 @@ CREATE TABLE "events" (
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"dispatched_at" timestamp (3) with time zone,
 	CONSTRAINT "events_org_id_id_pk" PRIMARY KEY("org_id","id"),
-	CONSTRAINT "events_type" CHECK ("events"."type" in ('lead.created', 'lead.updated', 'lead.assigned', 'lead.score_changed', 'message.ingested', 'message.sent', 'draft.ready', 'conversation.updated', 'task.created', 'task.completed', 'contact.updated', 'campaign.completed', 'enrollment.replied', 'sla.warning', 'sla.breached', 'mailbox.reconnect_required', 'destination.disabled', 'draft.requested', 'send.scheduled', 'send.ended'))
+	CONSTRAINT "events_type" CHECK ("events"."type" in ('lead.created', 'lead.updated', 'lead.assigned', 'lead.score_changed', 'message.ingested', 'message.sent', 'draft.ready', 'conversation.updated', 'task.created', 'task.completed', 'contact.updated', 'campaign.completed', 'enrollment.replied', 'sla.warning', 'sla.breached', 'mailbox.reconnect_required', 'destination.disabled', 'draft.requested', 'send.ended'))
 );
 --> statement-breakpoint
 CREATE TABLE "idempotency_keys" (

@@ -22,7 +22,7 @@ export const publicEventTypes = [
 ] as const
 
 /** Facts that only our own subscribers see. */
-export const internalEventTypes = ['draft.requested', 'send.scheduled', 'send.ended'] as const
+export const internalEventTypes = ['draft.requested', 'send.ended'] as const
 
 export const eventTypes = [...publicEventTypes, ...internalEventTypes] as const
 export type EventType = (typeof eventTypes)[number]
