@@ -18,7 +18,8 @@ const VERBS = [
   'เขียนว่า|เขียน|כתב/ה|כתבה|כתב|كتبت|كتب|نوشت|ने लिखा|写道|寫道|写到|来信|のメッセージ|のメール|は書きました|さんが書きました|작성|님이 작성',
 ].join('|')
 
-const EDGE_OPEN = '(?:^|[\\s,，、"\'“”»>)\\d\\p{Script=Han}\\p{Script=Hangul}\\p{Script=Hiragana}\\p{Script=Katakana}])'
+const EDGE_OPEN =
+  '(?:^|[\\s,，、"\'“”»>)\\d\\p{Script=Han}\\p{Script=Hangul}\\p{Script=Hiragana}\\p{Script=Katakana}])'
 /** The verb closes the line: "On …, Ann wrote:", also "---- On … wrote ----" (Zoho). */
 const VERB_LAST = new RegExp(`${EDGE_OPEN}(?:${VERBS})[\\s.:：>*_~-]*$`, 'iu')
 /** The verb stands before the name or the date: "Op … schreef Ann:", "Ann schrieb am …:". */
@@ -34,7 +35,8 @@ const TIME = /(?:^|[^\d])\d{1,2}[:.h]\d\d(?:[^\d]|$)/
 const NUMERIC_DATE = /\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{2,4}/
 const ADDRESS = /[^\s<>()[\]@"]@[^\s<>()[\]@]/
 /** Ends in an address, as in "2016-03-03 17:21 GMT+01:00 Ann <ann@example.com>:" (Gmail, Yandex). */
-const ADDRESS_LAST = /(?:<[^<>]{0,120}@[^<>]{0,120}>|\[mailto:[^\]]{0,120}\]|[^\s<>]{1,64}@[^\s<>:]{1,120})\s*(?:\([^()]{0,60}\)\s*)?[:：]?[\s*>-]*$/
+const ADDRESS_LAST =
+  /(?:<[^<>]{0,120}@[^<>]{0,120}>|\[mailto:[^\]]{0,120}\]|[^\s<>]{1,64}@[^\s<>:]{1,120})\s*(?:\([^()]{0,60}\)\s*)?[:：]?[\s*>-]*$/
 const BRACKETED = /<[^<>\s]{1,64}@[^<>\s]{1,120}>/
 const DATE_FIRST =
   /^["'(]?(?:\d{1,4}[./年-]\s?\d{1,2}[./月-]|\d{1,2}\.?\s+\p{L}{3,12}\.?,?\s+\d{4}|\d{1,2}:\d\d\s?(?:[ap]\.?m\.?)?,?\s|\p{L}{2,12}[.,]{1,2}\s+\d{1,2}\.?\s+\p{L})/iu
@@ -43,7 +45,9 @@ const POSTED_BY = /^Posted by .{1,80} on \d{1,2}\/\d{1,2}\/\d{4}$/i
 
 /** Whether the text carries a date, a time or an address: what tells an attribution from a sentence of the writer. */
 function hasEvidence(text: string): boolean {
-  return YEAR.test(text) || NUMERIC_DATE.test(text) || (TIME.test(text) && /\d/.test(text)) || ADDRESS.test(text)
+  return (
+    YEAR.test(text) || NUMERIC_DATE.test(text) || (TIME.test(text) && /\d/.test(text)) || ADDRESS.test(text)
+  )
 }
 
 /** Takes off the marks around an attribution: Zoho's and Proton's dashes, bold stars, direction marks. */
@@ -72,7 +76,12 @@ function isAttributionText(raw: string, quoteFollows: boolean): boolean {
   if (POSTED_BY.test(text) || ISO_NAME_ONLY.test(text)) return true
   const dated = YEAR.test(text) || NUMERIC_DATE.test(text)
   if (dated && text.length <= 200 && /[:：]$/.test(text) && BRACKETED.test(text)) return true
-  return dated && ADDRESS_LAST.test(text) && (DATE_FIRST.test(text) || WEEKDAYS.test(text) || OPENERS.test(text)) && text.length <= 200
+  return (
+    dated &&
+    ADDRESS_LAST.test(text) &&
+    (DATE_FIRST.test(text) || WEEKDAYS.test(text) || OPENERS.test(text)) &&
+    text.length <= 200
+  )
 }
 
 /** Whether a first line can open an attribution that goes on below; else the writer's last line would be taken with it. */
@@ -100,7 +109,9 @@ export function measureAttribution(
   if (!canContinue(first)) return 0
   let joined = first.trim()
   for (let used = 1; used < MAX_LINES; used++) {
-    const next = (lines[at + used] ?? '').slice(0, MAX_JOINED).replace(/^[\s>]*(?=\S)/, (m) => (m.includes('>') && m.length > 3 ? m : ''))
+    const next = (lines[at + used] ?? '')
+      .slice(0, MAX_JOINED)
+      .replace(/^[\s>]*(?=\S)/, (m) => (m.includes('>') && m.length > 3 ? m : ''))
     if (next.trim() === '') {
       // Hotmail leaves an empty line before "schrieb": accepted only when the verb really comes next.
       if (!endsWithBlankBefore((lines[at + used + 1] ?? '').slice(0, 80))) return 0

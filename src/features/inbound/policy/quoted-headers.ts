@@ -8,8 +8,10 @@ const LABELS: Record<HeaderKind, string> = {
   date: 'sent|date|sent at|date sent|envoyé|envoyé le|date d.envoi|le|gesendet|gesendet am|datum|verzonden|verzonden op|verstuurd|enviado|enviado el|enviado em|enviada em|enviada|fecha|fecha de envío|data|data invio|inviato|inviato il|sendt|dato|skickat|skickat:|lähetetty|päiväys|päivämäärä|wysłano|wysłane|data wysłania|odesláno|odoslané|dátum|küldve|elküldve|trimis|отправлено|дата|надіслано|надіслане|gönderildi|gönderme tarihi|tarih|изпратено|ημερομηνία|στάλθηκε|αποστολή|נשלח|תאריך|تاريخ الإرسال|التاريخ|أرسلت|发送时间|发送日期|日期|寄件日期|傳送日期|送信日時|日付|日時|보낸 날짜|보낸날짜|날짜|gửi|đã gửi|ngày|dikirim|tanggal|poslano|saadetud|kuupäev',
   to: 'to|à|a|an|aan|til|till|para|per|do|komu|vastaanottaja|destinataire|destinatario|destinatário|destinatari|empfänger|címzett|kime|alıcı|кому|до|προς|אל|إلى|收件人|收件者|宛先|받는사람|받는 사람|đến|tới|kepada|către|prejemnik|saaja|mottagare|modtager|pro',
   cc: 'cc|bcc|kopie|copie|copie à|copia|kopia|kopi|kopio|cópia|másolat|bilgi|копия|копія|抄送|副本|參照|참조|cc address|répondre à|reply-to|antwort an|beantwoorden - aan|risposta|rispondi a|odpovedet|másolatot kap|κοιν',
-  subject: 'subject|objet|sujet|betreff|onderwerp|asunto|assunto|oggetto|emne|ämne|aihe|temat|předmět|predmet|tárgy|subiect|konu|тема|относно|θέμα|נושא|الموضوع|موضوع|主题|主旨|件名|제목|tiêu đề|chủ đề|perihal|subjek|tema|teema|zadeva|titill|efni|re',
-  other: 'importance|priority|attachments|pièces jointes|anlagen|bijlage|bijlagen|wichtigkeit|sensitivity|list|newsgroups|organization|company|mailed-by|signed-by|message-id|message|antwortadresse|importancia|adjuntos|вложения',
+  subject:
+    'subject|objet|sujet|betreff|onderwerp|asunto|assunto|oggetto|emne|ämne|aihe|temat|předmět|predmet|tárgy|subiect|konu|тема|относно|θέμα|נושא|الموضوع|موضوع|主题|主旨|件名|제목|tiêu đề|chủ đề|perihal|subjek|tema|teema|zadeva|titill|efni|re',
+  other:
+    'importance|priority|attachments|pièces jointes|anlagen|bijlage|bijlagen|wichtigkeit|sensitivity|list|newsgroups|organization|company|mailed-by|signed-by|message-id|message|antwortadresse|importancia|adjuntos|вложения',
 }
 
 const KIND_OF = new Map<string, HeaderKind>()
@@ -17,7 +19,8 @@ for (const kind of ['other', 'cc', 'to', 'subject', 'date', 'from'] as const) {
   for (const label of LABELS[kind].split('|')) KIND_OF.set(label, kind)
 }
 // Labels that two languages use for different fields: what the neighbours are decides, see measureHeaderBlock.
-const LABEL_LINE = /^[\s>|*_]{0,12}([^\s:：*>|][^:：*>|]{0,28}?)[\s\u00a0]{0,3}\*{0,2}[\s]{0,2}[:：]\*{0,2}[\s\u00a0\u200e\u200f]{0,20}(.{0,300})/u
+const LABEL_LINE =
+  /^[\s>|*_]{0,12}([^\s:：*>|][^:：*>|]{0,28}?)[\s\u00a0]{0,3}\*{0,2}[\s]{0,2}[:：]\*{0,2}[\s\u00a0\u200e\u200f]{0,20}(.{0,300})/u
 
 /** The kind of header that a line is, or null. */
 export function readHeaderKind(line: string): HeaderKind | null {
@@ -47,7 +50,10 @@ export function measureHeaderBlock(lines: readonly string[], at: number, introdu
     if (kind !== null) {
       kinds.add(kind)
       // "Von:" with "An:" or "De :" with "À :" may share a word; the sender's address is the surest sign.
-      if ((kind === 'from' || i === at) && /@|\[mailto:|<[^>]+>/.test(readValue(line) + (lines[i + 1] ?? '').slice(0, 200)))
+      if (
+        (kind === 'from' || i === at) &&
+        /@|\[mailto:|<[^>]+>/.test(readValue(line) + (lines[i + 1] ?? '').slice(0, 200))
+      )
         address = true
       last = i
       gap = 0
@@ -59,7 +65,9 @@ export function measureHeaderBlock(lines: readonly string[], at: number, introdu
     }
   }
   const strong = ['from', 'date', 'to', 'subject'].filter((kind) => kinds.has(kind as HeaderKind)).length
-  const enough = strong >= 3 || (strong >= 2 && (introduced || (address && kinds.has('from') && (kinds.has('date') || kinds.has('to')))))
+  const enough =
+    strong >= 3 ||
+    (strong >= 2 && (introduced || (address && kinds.has('from') && (kinds.has('date') || kinds.has('to')))))
   return enough ? last - at + 1 : 0
 }
 
@@ -69,10 +77,17 @@ const FORWARDED =
   'forwarded message|forwarded mail|forwarded by|begin forwarded message|message transféré|début du message transféré|message réexpédié|début du message réexpédié|weitergeleitete nachricht|anfang der weitergeleiteten nachricht|mensaje reenviado|inicio del mensaje reenviado|messaggio inoltrato|inizio messaggio inoltrato|inizio del messaggio inoltrato|mensagem encaminhada|mensagem reencaminhada|início da mensagem encaminhada|início da mensagem reencaminhada|doorgestuurd bericht|begin doorgestuurd bericht|vidarebefordrat meddelande|vidarebefordrat brev|videresendt melding|videresendt meddelelse|videresendt besked|start på videresendt meddelelse|välitetty viesti|edelleenlähetetty viesti|wiadomość przekazana|przekazana wiadomość|přeposlaná zpráva|preposlaná správa|továbbított üzenet|mesaj redirecționat|mesaj retransmis|пересылаемое сообщение|пересланное сообщение|переслане повідомлення|начало переадресованного сообщения|препратено съобщение|προωθημένο μήνυμα|iletilmiş mesaj|iletilen ileti|proslijeđena poruka|posredovano sporočilo|הודעה שהועברה|رسالة معاد توجيهها|转发的邮件|转发邮件|轉寄郵件|轉寄的郵件|転送されたメッセージ|転送メッセージ|전달된 메시지|thư đã chuyển tiếp|pesan terusan|pesan yang diteruskan'
 const DASH = '[-–—‐‑=_*~+\\s\\u00a0]'
 const RULE = '[-–—‐‑=_*~+]' + `${DASH}{0,60}`
-const replied = new RegExp(`^[\\s>]{0,8}(?:${RULE}(?:${REPLIED})[:：]?${DASH}{0,60}|(?:${REPLIED})\\s?[:：])\\s*$`, 'iu')
-const forwarded = new RegExp(`^[\\s>]{0,8}(?:${RULE}(?:${FORWARDED})[:：]?(?:${DASH}{0,60}|\\s.{0,80})|(?:${FORWARDED})\\s?[:：])\\s*$`, 'iu')
+const replied = new RegExp(
+  `^[\\s>]{0,8}(?:${RULE}(?:${REPLIED})[:：]?${DASH}{0,60}|(?:${REPLIED})\\s?[:：])\\s*$`,
+  'iu',
+)
+const forwarded = new RegExp(
+  `^[\\s>]{0,8}(?:${RULE}(?:${FORWARDED})[:：]?(?:${DASH}{0,60}|\\s.{0,80})|(?:${FORWARDED})\\s?[:：])\\s*$`,
+  'iu',
+)
 /** Orange and La Poste: "Message du 12/12/2016 13:20". */
-const MESSAGE_OF = /^[\s>]{0,8}-{0,10}\s?(?:message du|messaggio del|nachricht vom|mensaje del)\s?:?\s?\d{1,2}[./-]\d{1,2}[./-]\d{2,4}/iu
+const MESSAGE_OF =
+  /^[\s>]{0,8}-{0,10}\s?(?:message du|messaggio del|nachricht vom|mensaje del)\s?:?\s?\d{1,2}[./-]\d{1,2}[./-]\d{2,4}/iu
 
 /** Whether a line separates what was written from an older message, and of which sort. */
 export function readSeparator(line: string): 'replied' | 'forwarded' | null {

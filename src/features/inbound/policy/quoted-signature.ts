@@ -1,7 +1,7 @@
 // Signatures and the lines that mail programs and lists put under a text. RFC 3676 §4.3 knows only "-- "; the rest is custom.
 
 const DEVICE =
-  "iphone|ipad|ipod|android|blackberry|samsung|galaxy|huawei|xiaomi|redmi|oneplus|nokia|sony|xperia|htc|motorola|wiko|pixel|outlook|windows|yahoo|gmail|aol|proton|mail|mailbird|airmail|spark|superhuman|thunderbird|k-9|blue|bluemail|nine|telefon|telefoon|téléphone|teléfono|telefone|mobil|mobile|mobiel|mobilny|cell|phone|smartphone|handy|tablet|tablette|iphona|iphonu|phonen|phoneista|айфон|телефон|смартфон|手机|手機|휴대|מכשיר|הטלפון"
+  'iphone|ipad|ipod|android|blackberry|samsung|galaxy|huawei|xiaomi|redmi|oneplus|nokia|sony|xperia|htc|motorola|wiko|pixel|outlook|windows|yahoo|gmail|aol|proton|mail|mailbird|airmail|spark|superhuman|thunderbird|k-9|blue|bluemail|nine|telefon|telefoon|téléphone|teléfono|telefone|mobil|mobile|mobiel|mobilny|cell|phone|smartphone|handy|tablet|tablette|iphona|iphonu|phonen|phoneista|айфон|телефон|смартфон|手机|手機|휴대|מכשיר|הטלפון'
 const SENT_FROM = [
   `(?:this (?:message|e-?mail|mail) (?:was|has been) )?sent (?:from|via|using|with|by) (?:my |a |an |the |on )?.{1,60}`,
   `get outlook for .{1,40}`,
@@ -31,7 +31,10 @@ const APP_LINE =
 /** Whether a line is what a phone or a program signs with ("Sent from my iPhone"), in the languages those programs come in. */
 export function isDeviceSignature(line: string): boolean {
   if (line.length > 160) return false
-  const plain = line.replace(/\[([^[\]]{0,80})\]\([^()]{0,200}\)/g, '$1').replace(/<https?:[^<>\s]{0,120}>/g, '').trim()
+  const plain = line
+    .replace(/\[([^[\]]{0,80})\]\([^()]{0,200}\)/g, '$1')
+    .replace(/<https?:[^<>\s]{0,120}>/g, '')
+    .trim()
   if (plain.length < 6 || plain.length > 110 || !sentFrom.test(plain)) return false
   return APP_LINE.test(plain) || device.test(plain)
 }
@@ -87,5 +90,7 @@ export function isFooter(line: string): boolean {
 
 /** "-Abhishek", "– Ann Lee": a name behind a dash. */
 export function isDashedName(line: string): boolean {
-  return /^\s{0,3}(?:[-–—]|-- ?)[\p{Lu}\p{Lt}\p{Lo}][\p{L}.'’-]{0,20}(?:[ \t][\p{L}.'’-]{1,20}){0,2}\s*$/u.test(line.slice(0, 120))
+  return /^\s{0,3}(?:[-–—]|-- ?)[\p{Lu}\p{Lt}\p{Lo}][\p{L}.'’-]{0,20}(?:[ \t][\p{L}.'’-]{1,20}){0,2}\s*$/u.test(
+    line.slice(0, 120),
+  )
 }

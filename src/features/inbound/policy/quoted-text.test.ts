@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { stripQuoted } from './quoted-text.ts'
+import { stripQuoted } from './quoted-text'
 
 const REPLY = 'Yes, ten seats are enough for us.\n\nCould you start in March?'
 const OLD = 'Hello Ada,\nwe have three plans.\n\nBob'
@@ -35,7 +35,10 @@ const ATTRIBUTIONS: [name: string, line: string][] = [
   ['Italian', 'Il giorno mar 4 mar 2025 alle ore 09:12 Bob Hill <bob@shop.test> ha scritto:'],
   ['German', 'Am Di., 4. März 2025 um 09:12 Uhr schrieb Bob Hill <bob@shop.test>:'],
   ['German, name first', 'Bob Hill <bob@shop.test> schrieb am Di., 4. März 2025, 09:12:'],
-  ['German, wrapped', 'Am Dienstag, 4. März 2025 um 09:12 schrieb Bob Hill, Vertrieb der Shop\nGmbH & Co. KG <bob@shop.test>:'],
+  [
+    'German, wrapped',
+    'Am Dienstag, 4. März 2025 um 09:12 schrieb Bob Hill, Vertrieb der Shop\nGmbH & Co. KG <bob@shop.test>:',
+  ],
   ['Dutch', 'Op di 4 mrt 2025 om 09:12 schreef Bob Hill <bob@shop.test>:'],
   ['Dutch, Apple', 'Op 4 mrt 2025, om 09:12 heeft Bob Hill <bob@shop.test> het volgende geschreven:'],
   ['Danish', 'Den tirs. 4. mar. 2025 kl. 09.12 skrev Bob Hill <bob@shop.test>:'],
@@ -79,7 +82,9 @@ describe('an attribution line', () => {
     expect(stripQuoted(`${REPLY}\n\nBob Hill wrote:\n\n${QUOTED}`)).toBe(REPLY)
   })
   it('is found behind the text of the same line', () => {
-    expect(stripQuoted('Fine with me. On Mar 4, 2025, at 9:12 AM, Bob Hill wrote:\n\nold text')).toBe('Fine with me.')
+    expect(stripQuoted('Fine with me. On Mar 4, 2025, at 9:12 AM, Bob Hill wrote:\n\nold text')).toBe(
+      'Fine with me.',
+    )
   })
 })
 
@@ -104,11 +109,14 @@ describe('where the answer stands', () => {
     expect(stripQuoted(`On 4 Mar 2025, at 09:12, Bob Hill wrote:\n\n${QUOTED}\n\n${REPLY}`)).toBe(REPLY)
   })
   it('keeps answers between the lines with what they answer', () => {
-    const text = 'Hi Bob,\n\nOn 4 Mar 2025, Bob Hill <bob@shop.test> wrote:\n> How many seats?\nTen.\n> When?\n\nIn March.\n\n> Bob'
+    const text =
+      'Hi Bob,\n\nOn 4 Mar 2025, Bob Hill <bob@shop.test> wrote:\n> How many seats?\nTen.\n> When?\n\nIn March.\n\n> Bob'
     expect(stripQuoted(text)).toBe('Hi Bob,\n\n> How many seats?\nTen.\n> When?\n\nIn March.')
   })
   it('keeps text on both sides of a quote', () => {
-    expect(stripQuoted('Above.\n\nOn 4 Mar 2025, Bob Hill wrote:\n\n> old\n\nBelow it.')).toBe('Above.\n\n\n\nBelow it.')
+    expect(stripQuoted('Above.\n\nOn 4 Mar 2025, Bob Hill wrote:\n\n> old\n\nBelow it.')).toBe(
+      'Above.\n\n\n\nBelow it.',
+    )
   })
   it('keeps a passage that was quoted by hand', () => {
     expect(stripQuoted('> three plans\n\nWhich one has SSO?')).toBe('> three plans\n\nWhich one has SSO?')

@@ -2,8 +2,8 @@
 // seconds on a long quote, a poison message for a Worker (facts/mailboxes.md §5). Each line is looked at a bounded number of times.
 // The full text is kept beside the result, so a wrong cut hides something in one place and loses nothing.
 
-import { findInlineAttribution, measureAttribution } from './quoted-attribution.ts'
-import { measureHeaderBlock, readSeparator } from './quoted-headers.ts'
+import { findInlineAttribution, measureAttribution } from './quoted-attribution'
+import { measureHeaderBlock, readSeparator } from './quoted-headers'
 import {
   isClosing,
   isDashedName,
@@ -12,7 +12,7 @@ import {
   isRule,
   isSignatureDash,
   looksLikeSignature,
-} from './quoted-signature.ts'
+} from './quoted-signature'
 
 type Mark = 'text' | 'blank' | 'quote' | 'attribution'
 
@@ -38,7 +38,8 @@ function markQuotes(lines: readonly string[]): Mark[] {
   for (let i = 1; i < lines.length; i++) {
     if (marks[i] !== 'text' || marks[i - 1] !== 'quote') continue
     const wrapped = (lines[i - 1] ?? '').length >= 58 && /^\s{0,2}\p{Ll}/u.test((lines[i] ?? '').slice(0, 20))
-    if (wrapped && (i + 1 >= lines.length || marks[i + 1] === 'quote' || marks[i + 1] === 'blank')) marks[i] = 'quote'
+    if (wrapped && (i + 1 >= lines.length || marks[i + 1] === 'quote' || marks[i + 1] === 'blank'))
+      marks[i] = 'quote'
   }
   return marks
 }
@@ -49,7 +50,8 @@ function markMessage(input: readonly string[]): Marked {
   const marks = markQuotes(lines)
   // Index of the next line that is not blank, filled from the end, so that looking ahead costs nothing.
   const nextFilled = Array.from({ length: lines.length + 1 }, () => lines.length)
-  for (let i = lines.length - 1; i >= 0; i--) nextFilled[i] = marks[i] === 'blank' ? (nextFilled[i + 1] ?? lines.length) : i
+  for (let i = lines.length - 1; i >= 0; i--)
+    nextFilled[i] = marks[i] === 'blank' ? (nextFilled[i + 1] ?? lines.length) : i
   const quoteAt = (index: number): boolean => marks[nextFilled[index] ?? lines.length] === 'quote'
   let written = false
   let pending = 0
@@ -94,7 +96,9 @@ function removeQuotes({ lines, marks }: Marked): string[] {
   for (let i = firstQuote + 1; i < lastQuote; i++) if (marks[i] === 'text') between = true
   // Answers between the lines make no sense without them; nor do words about a passage that the person picked out by hand.
   const keep = between || !marks.includes('attribution')
-  return lines.slice(0, last + 1).filter((_, i) => marks[i] !== 'attribution' && (keep || marks[i] !== 'quote'))
+  return lines
+    .slice(0, last + 1)
+    .filter((_, i) => marks[i] !== 'attribution' && (keep || marks[i] !== 'quote'))
 }
 
 /** Cuts the text at the first line that begins a signature, when something was written above. */
@@ -139,6 +143,7 @@ export function stripQuoted(text: string): string {
   if (marked.forwarded) return whole
   const result = trimBlank(removeSignature(removeQuotes(marked)))
   if (result !== '') return result
-  const onlyQuote = marked.marks.includes('attribution') && marked.marks.includes('quote') && !marked.marks.includes('text')
+  const onlyQuote =
+    marked.marks.includes('attribution') && marked.marks.includes('quote') && !marked.marks.includes('text')
   return onlyQuote ? '' : whole === '' ? text.trim() : whole
 }

@@ -1,0 +1,93 @@
+// What a bounce says about the mail that did not arrive: from the DSN parts (RFC 3464) where there are any, else from its words.
+// Of real bounces about half carry a usable Final-Recipient, but four of five the original Message-ID (facts/mailboxes.md §2.6).
+
+import type { Attachment } from 'postal-mime'
+import type { DeliveryReport, MailAddress, MailHeader } from '../policy/mail-facts'
+import { normalizeEmail } from './addresses'
+import { cleanLine } from './clean-text'
+import { readIds } from './message-id'
+
+const MAX_PART = 65_536
+
+export interface ReportSource {
+  readonly content_type: string
+  readonly headers: readonly MailHeader[]
+  readonly from: MailAddress | null
+  readonly subject: string
+  readonly text: string
+  readonly in_reply_to: string | null
+  readonly attachments: readonly Attachment[]
+}
+
+function readPart(attachment: Attachment): string {
+  if (typeof attachment.content === 'string') return attachment.content.slice(0, MAX_PART)
+  const bytes = new Uint8Array(attachment.content)
+  return new TextDecoder().decode(bytes.subarray(0, MAX_PART))
+}
+
+/** A field of a DSN or of embedded headers, continuation lines joined. */
+function readField(text: string, name: string): string | null {
+  const match = new RegExp(`^[> \\t]{0,10}${name}[ \\t]{0,10}:[ \\t]{0,20}(.{0,2000}(?:\\r?\\n[ \\t]{1,40}\\S.{0,500}){0,20})`, 'im').exec(text)
+  const value = match?.[1] === undefined ? '' : cleanLine(match[1].replace(/\s+/g, ' '), 1000)
+  return value === '' ? null : value
+}
+
+/** "rfc822; ann@example.com" and its variants. */
+function readRecipient(value: string | null): string | null {
+  if (value === null) return null
+  const plain = value.includes(';') ? value.slice(value.indexOf(';') + 1) : value
+  const address = /[^\s<>,;:"()]{1,128}@[^\s<>,;:"()]{1,255}/.exec(plain)?.[0]
+  return address === undefined ? null : normalizeEmail(address)
+}
+
+function isDaemon(source: ReportSource): boolean {
+  const local = source.from?.email.split('@')[0] ?? ''
+  if (/^(?:mailer-?daemon|mail-?daemon|postmaster|mdaemon|microsoftexchange[0-9a-f]*|bounces?)(?:$|[+._-])/.test(local)) return true
+  const has = (name: string, value: RegExp): boolean => source.headers.some((header) => header.name === name && value.test(header.value))
+  if (has('x-failed-recipients', /./) || has('return-path', /^<?\s*>?$/)) return true
+  return /undeliver|delivery (?:status|fail|problem|error)|returned mail|failure notice|unzustellbar|non remis|mail delivery|delivery report/i.test(source.subject)
+}
+
+const HARD_LINE = /(?:^|[^\d.])((?:5\d\d|4\d\d)[ -](?:#?[245]\.\d{1,3}\.\d{1,3})?.{3,300})/m
+
+function readWords(source: ReportSource, text: string): Pick<DeliveryReport, 'final_recipient' | 'status' | 'diagnostic'> {
+  const failed = source.headers.find((header) => header.name === 'x-failed-recipients')?.value ?? null
+  const status = /(?:^|[^\d.])([45]\.\d{1,3}\.\d{1,3})(?![\d.])/.exec(text)?.[1] ?? null
+  const own = new Set([source.from?.email])
+  const inText = readRecipient(
+    /(?:recipient|address|user|mailbox|deliver(?:ed)?|failed|undeliverable|to|for|target mail address)[^\n<>]{0,80}[\s:<]([^\s<>,;:"()]{1,128}@[^\s<>,;:"()]{1,255})/i.exec(text)?.[1] ??
+      /<([^\s<>]{1,128}@[^\s<>]{1,255})>/.exec(text)?.[1] ??
+      null,
+  )
+  const reason = HARD_LINE.exec(text)?.[1] ?? /(?:reason|because|error)[^\n]{0,20}:[ \t]*([^\n]{3,300})/i.exec(text)?.[1] ?? null
+  return {
+    final_recipient: readRecipient(failed) ?? (inText !== null && !own.has(inText) ? inText : null),
+    status,
+    diagnostic: reason === null ? null : cleanLine(reason, 500),
+  }
+}
+
+/** The report in a mail, or null when it is none. */
+export function readReport(source: ReportSource): DeliveryReport | null {
+  const status = source.attachments.find((part) => /^message\/(?:global-)?delivery-status$/.test(part.mimeType))
+  const isReport = /^multipart\/report/i.test(source.content_type) && !/report-type\s*=\s*"?(?:disposition|feedback)/i.test(source.content_type)
+  if (status === undefined && !isReport && !isDaemon(source)) return null
+  const fields = status === undefined ? '' : readPart(status)
+  const original = source.attachments.filter((part) => /^(?:message\/|text\/rfc822-headers|text\/plain)/.test(part.mimeType) && part !== status)
+  const text = source.text.slice(0, MAX_PART)
+  const words = readWords(source, text)
+  const embedded = [...original.slice(0, 5).map(readPart), text, fields].join('\n')
+  const id =
+    readIds(readField(embedded, 'message-id') ?? '')[0] ??
+    readIds(readField(embedded, 'x-original-message-id') ?? '')[0] ??
+    source.in_reply_to
+  const statusField = readField(fields, 'status')
+  const code = /[245]\.\d{1,3}\.\d{1,3}/.exec(statusField ?? '')?.[0] ?? null
+  return {
+    final_recipient: readRecipient(readField(fields, 'original-recipient')) ?? readRecipient(readField(fields, 'final-recipient')) ?? words.final_recipient,
+    status: code ?? words.status,
+    action: readField(fields, 'action')?.toLowerCase().split(/[\s(]/)[0] ?? null,
+    original_message_id: id ?? null,
+    diagnostic: readField(fields, 'diagnostic-code') ?? words.diagnostic,
+  }
+}
