@@ -19,12 +19,19 @@ begin
   return greatest(1, ceil(extract(epoch from v_window + interval '1 minute' - clock_timestamp()))::integer);
 end $$;
 --> statement-breakpoint
+-- Which mailboxes an address stands for: one account may be connected in several organizations.
+create or replace function mailboxes_by_address(p_provider text, p_email_norm text) returns table (org_id uuid, mailbox_id uuid)
+  language sql stable security definer set search_path = public, pg_temp as
+$$ select m.org_id, m.id from mailboxes m where m.provider = p_provider and m.email_norm = p_email_norm and m.status in ('connecting', 'connected') $$;
+--> statement-breakpoint
 -- Definer functions are owned by inlet_system: under FORCE the owner of the tables would see nothing.
 grant create on schema public to inlet_system;
 --> statement-breakpoint
 alter function org_by_slug(text) owner to inlet_system;
 --> statement-breakpoint
 alter function take_rate_limit(text, integer) owner to inlet_system;
+--> statement-breakpoint
+alter function mailboxes_by_address(text, text) owner to inlet_system;
 --> statement-breakpoint
 revoke create on schema public from inlet_system;
 --> statement-breakpoint
@@ -128,7 +135,11 @@ begin
       coalesce((select array_agg(r) from jsonb_array_elements_text(v_message->'references') r), '{}'),
       v_message->>'from_email', v_message->>'from_name', coalesce(v_message->'to', '[]'), coalesce(v_message->'cc', '[]'),
       coalesce(v_message->>'subject', ''), coalesce(v_message->>'text', ''), coalesce(v_message->>'stripped_text', ''), coalesce(v_message->>'hidden_text', ''),
-      coalesce(v_message->'attachments', '[]'), v_class, coalesce(v_message->'verdicts', '[]'), coalesce(v_message->'no_auto_reply', '[]'),
+      coalesce(v_message->'attachments', '[]'), v_class, coalesce(v_message->'verdicts', '[]'),
+      -- The same text again in one thread is two machines talking.
+      coalesce(v_message->'no_auto_reply', '[]') || case when v_known and v_human and exists (select from messages m
+          where m.org_id = v_org and m.conversation_id = v_conversation and m.direction = 'inbound' and m.body_hash = v_message->>'body_hash')
+        then '[{"rule": "repeated_body", "passed": false, "detail": "The same text came before in this thread"}]'::jsonb else '[]'::jsonb end,
       v_message->>'dmarc', v_message->>'body_hash', (v_message->>'sent_at')::timestamptz, v_received, v_now);
 
   if v_class = 'bounce' and jsonb_typeof(p->'bounce') = 'object' then
