@@ -110,18 +110,9 @@ function createCluster(user: PostgresUser, cluster: string, password: string): v
     for (const path of [unfinished, passwordFile]) chownSync(path, user.spawnAs.uid, user.spawnAs.gid ?? 0)
   }
   try {
-    const { file, args } = user.wrap(join(user.binDir, 'initdb'), [
-      ...[
-        '-D',
-        unfinished,
-        '-U',
-        'postgres',
-        '--auth=scram-sha-256',
-        `--pwfile=${passwordFile}`,
-        '--no-sync',
-      ],
-      ...['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
-    ])
+    const where = ['-D', unfinished, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
+    const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+    const { file, args } = user.wrap(join(user.binDir, 'initdb'), [...where, ...locale, '--no-sync'])
     const result = spawnSync(file, args, { ...user.spawnAs, cwd: '/', env: cleanEnv(), encoding: 'utf8' })
     if (result.status !== 0) {
       throw new StartError(

@@ -144,7 +144,7 @@ export function serveParent<Config>(
   let running: Promise<{ close: () => Promise<void> }> | undefined
   process.on('disconnect', () => process.exit(0))
   process.on('SIGTERM', () => {
-    Promise.resolve(running)
+    void Promise.resolve(running)
       .then(async (it) => await it?.close())
       .finally(() => process.exit(0))
   })
