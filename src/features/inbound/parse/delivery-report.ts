@@ -3,7 +3,7 @@
 
 import type { Attachment } from 'postal-mime'
 import type { DeliveryReport, MailAddress, MailHeader } from '../policy/mail-facts'
-import { normalizeEmail } from './addresses'
+import { readEmail } from './addresses'
 import { cleanLine } from './clean-text'
 import { readIds } from './message-id'
 
@@ -13,6 +13,7 @@ export interface ReportSource {
   readonly content_type: string
   readonly headers: readonly MailHeader[]
   readonly from: MailAddress | null
+  readonly to: readonly MailAddress[]
   readonly subject: string
   readonly text: string
   readonly in_reply_to: string | null
@@ -37,7 +38,7 @@ function readRecipient(value: string | null): string | null {
   if (value === null) return null
   const plain = value.includes(';') ? value.slice(value.indexOf(';') + 1) : value
   const address = /[^\s<>,;:"()]{1,128}@[^\s<>,;:"()]{1,255}/.exec(plain)?.[0]
-  return address === undefined ? null : normalizeEmail(address)
+  return address === undefined ? null : readEmail(address)
 }
 
 function isDaemon(source: ReportSource): boolean {
@@ -48,21 +49,29 @@ function isDaemon(source: ReportSource): boolean {
   return /undeliver|delivery (?:status|fail|problem|error)|returned mail|failure notice|unzustellbar|non remis|mail delivery|delivery report/i.test(source.subject)
 }
 
-const HARD_LINE = /(?:^|[^\d.])((?:5\d\d|4\d\d)[ -](?:#?[245]\.\d{1,3}\.\d{1,3})?.{3,300})/m
+const SMTP_LINE = /(?:^|[^\d.])((?:5\d\d|4\d\d)[ -](?:#?[245]\.\d{1,3}\.\d{1,3})?.{3,300})/m
+const REASON = /(?:reason|because|error)[^\n:]{0,20}:[ \t]*([^\n]{3,300})/i
+const WORDS =
+  /^.{0,200}(?:unknown|no such|not found|does(?: not|n't) (?:exist|have)|invalid|rejected|refused|full|quota|disabled|suspended|blocked|not be delivered|could ?n.t be (?:found|delivered)).{0,200}$/im
+
+/** The part of a bounce that its daemon wrote: above the returned mail. */
+function takeNotice(text: string): string {
+  const end = /^(?:-{2,}.{0,40}(?:original|returned|forwarded|below|copy|headers|body|bounced).{0,60}|bounced e-?mail:|(?:received|return-path|x-originating-ip):.{0,200})$/im.exec(text)
+  return end === null || end.index < 40 ? text : text.slice(0, end.index)
+}
 
 function readWords(source: ReportSource, text: string): Pick<DeliveryReport, 'final_recipient' | 'status' | 'diagnostic'> {
+  const notice = takeNotice(text)
   const failed = source.headers.find((header) => header.name === 'x-failed-recipients')?.value ?? null
-  const status = /(?:^|[^\d.])([45]\.\d{1,3}\.\d{1,3})(?![\d.])/.exec(text)?.[1] ?? null
-  const own = new Set([source.from?.email])
-  const inText = readRecipient(
-    /(?:recipient|address|user|mailbox|deliver(?:ed)?|failed|undeliverable|to|for|target mail address)[^\n<>]{0,80}[\s:<]([^\s<>,;:"()]{1,128}@[^\s<>,;:"()]{1,255})/i.exec(text)?.[1] ??
-      /<([^\s<>]{1,128}@[^\s<>]{1,255})>/.exec(text)?.[1] ??
-      null,
-  )
-  const reason = HARD_LINE.exec(text)?.[1] ?? /(?:reason|because|error)[^\n]{0,20}:[ \t]*([^\n]{3,300})/i.exec(text)?.[1] ?? null
+  const own = new Set([source.from?.email, ...source.to.map((address) => address.email)])
+  const named = [...notice.matchAll(/[^\s<>,;:"()[\]]{1,64}@[^\s<>,;:"()[\]]{1,255}/g)]
+    .slice(0, 20)
+    .map((match) => readEmail(match[0].replace(/\.+$/, '')))
+    .find((email) => email !== null && !own.has(email) && !/^(?:postmaster|mailer-daemon)@/.test(email))
+  const reason = SMTP_LINE.exec(notice)?.[1] ?? REASON.exec(notice)?.[1] ?? WORDS.exec(notice)?.[0] ?? null
   return {
-    final_recipient: readRecipient(failed) ?? (inText !== null && !own.has(inText) ? inText : null),
-    status,
+    final_recipient: readRecipient(failed) ?? named ?? null,
+    status: /(?:^|[^\d.])([45]\.\d{1,3}\.\d{1,3})(?![\d.])/.exec(notice)?.[1] ?? null,
     diagnostic: reason === null ? null : cleanLine(reason, 500),
   }
 }

@@ -140,6 +140,7 @@ export async function parseMessage(raw: Uint8Array): Promise<ParsedMail> {
   const [from = null] = readAddresses(mail.from && [mail.from])
   const [sender = null] = readAddresses(mail.sender && [mail.sender])
   const reply_to = readAddresses(mail.replyTo)
+  const to = readAddresses(mail.to)
   const subject = cleanLine(mail.subject ?? decodeWords(readValues(headers, 'subject')[0] ?? ''), MAX_SUBJECT)
   const in_reply_to = readIds(readValues(headers, 'in-reply-to').join(' '))[0] ?? null
   return {
@@ -151,7 +152,7 @@ export async function parseMessage(raw: Uint8Array): Promise<ParsedMail> {
     sender,
     reply_to,
     reply_to_foreign: isReplyToForeign(from, reply_to),
-    to: readAddresses(mail.to),
+    to,
     cc: readAddresses(mail.cc),
     bcc: readAddresses(mail.bcc),
     subject,
@@ -162,7 +163,7 @@ export async function parseMessage(raw: Uint8Array): Promise<ParsedMail> {
     attachments: readAttachments(mail, cuts),
     authentication_results: readValues(headers, 'authentication-results').slice(0, 50),
     headers,
-    report: readReport({ content_type: readValues(headers, 'content-type')[0] ?? '', headers, from, subject, text, in_reply_to, attachments: mail.attachments }),
+    report: readReport({ content_type: readValues(headers, 'content-type')[0] ?? '', headers, from, to, subject, text, in_reply_to, attachments: mail.attachments }),
     truncated: degraded || body.truncated || body.text.length > MAX_TEXT,
   }
 }
