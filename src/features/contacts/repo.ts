@@ -1,0 +1,45 @@
+import { and, type Column, desc, eq, lt, or, type SQL, sql } from 'drizzle-orm'
+import { q } from '#db/client'
+import { contacts } from '#db/schema/conversations'
+import type { Cursor } from '#kernel/page'
+
+const shown = {
+  id: contacts.id,
+  email: contacts.email,
+  name: contacts.name,
+  company: contacts.company,
+  phone: contacts.phone,
+  last_inbound_at: contacts.last_inbound_at,
+  created_at: contacts.created_at,
+  updated_at: contacts.updated_at,
+}
+
+export function list(filter: { q?: string | undefined }, limit: number, after: Cursor | null) {
+  return q
+    .select(shown)
+    .from(contacts)
+    .where(
+      and(
+        filter.q === undefined
+          ? undefined
+          : or(
+              contains(contacts.email, filter.q),
+              contains(contacts.name, filter.q),
+              contains(contacts.company, filter.q),
+            ),
+        // Ids are UUIDv7, so their order is the order of making.
+        after === null ? undefined : lt(contacts.id, after.id),
+      ),
+    )
+    .orderBy(desc(contacts.id))
+    .limit(limit)
+}
+
+export function findById(id: string) {
+  return q.select(shown).from(contacts).where(eq(contacts.id, id))
+}
+
+/** A plain filter over the organization's rows, whatever `%` or `_` the text has. */
+function contains(column: Column, text: string): SQL {
+  return sql`strpos(lower(${column}), lower(${text})) > 0`
+}

@@ -1,0 +1,248 @@
+import { and, asc, type Column, eq, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { DatabaseError, q } from '#db/client'
+import { users } from '#db/schema/auth'
+import { comments, contacts, conversations, messages } from '#db/schema/conversations'
+import { leads } from '#db/schema/leads'
+import type { Cursor } from '#kernel/page'
+import type { Channel, ConversationStatus } from '#kernel/vocabulary'
+
+const PREVIEW_CHARACTERS = 200
+
+export interface ConversationFilter {
+  status?: ConversationStatus | undefined
+  channel?: Channel | undefined
+  assignee_id?: string | undefined
+  q?: string | undefined
+}
+
+export function list(filter: ConversationFilter, limit: number, after: Cursor | null) {
+  return selectShown()
+    .where(
+      and(
+        filter.status === undefined ? undefined : eq(conversations.status, filter.status),
+        filter.channel === undefined ? undefined : eq(conversations.channel, filter.channel),
+        filter.assignee_id === undefined ? undefined : eq(conversations.assignee_id, filter.assignee_id),
+        filter.q === undefined
+          ? undefined
+          : or(
+              contains(conversations.subject, filter.q),
+              contains(contacts.email, filter.q),
+              contains(contacts.name, filter.q),
+            ),
+        after === null ? undefined : beyond('<', conversations.last_message_at, conversations.id, after),
+      ),
+    )
+    .orderBy(newestFirst(conversations.last_message_at), newestFirst(conversations.id))
+    .limit(limit)
+}
+
+export function findById(id: string) {
+  return selectShown().where(eq(conversations.id, id))
+}
+
+function selectShown() {
+  const lead = q
+    .select({ id: leads.id, status: leads.status })
+    .from(leads)
+    .where(and(eq(leads.org_id, conversations.org_id), eq(leads.conversation_id, conversations.id)))
+    .orderBy(newestFirst(leads.received_at), newestFirst(leads.id))
+    .limit(1)
+    .as('lead')
+  const latest = q
+    .select({
+      id: messages.id,
+      direction: messages.direction,
+      preview: sql<string>`left(${messages.stripped_text}, ${PREVIEW_CHARACTERS})`.as('preview'),
+      received_at: messages.received_at,
+    })
+    .from(messages)
+    .where(and(eq(messages.org_id, conversations.org_id), eq(messages.conversation_id, conversations.id)))
+    .orderBy(newestFirst(messages.received_at), newestFirst(messages.id))
+    .limit(1)
+    .as('latest')
+  return q
+    .select({
+      id: conversations.id,
+      channel: conversations.channel,
+      mailbox_id: conversations.mailbox_id,
+      subject: conversations.subject,
+      status: conversations.status,
+      assignee_id: conversations.assignee_id,
+      last_message_at: conversations.last_message_at,
+      last_inbound_at: conversations.last_inbound_at,
+      last_human_activity_at: conversations.last_human_activity_at,
+      version: conversations.version,
+      created_at: conversations.created_at,
+      updated_at: conversations.updated_at,
+      contact: { id: contacts.id, email: contacts.email, name: contacts.name },
+      lead: { id: lead.id, status: lead.status },
+      latest_message: {
+        id: latest.id,
+        direction: latest.direction,
+        preview: latest.preview,
+        received_at: latest.received_at,
+      },
+    })
+    .from(conversations)
+    .leftJoin(
+      contacts,
+      and(eq(contacts.org_id, conversations.org_id), eq(contacts.id, conversations.contact_id)),
+    )
+    .leftJoinLateral(lead, sql`true`)
+    .leftJoinLateral(latest, sql`true`)
+}
+
+/** A member whom work can be given to; `null` finds nobody. */
+export function findMember(id: string | null) {
+  return q
+    .select({ id: users.id })
+    .from(users)
+    .where(id === null ? sql`false` : and(eq(users.id, id), isNull(users.disabled_at)))
+}
+
+/**
+ * Changes the row of that version, or fails the whole batch (see `isLostRace`): an audit entry or event in it must not tell
+ * of a change that did not happen.
+ */
+export function update(id: string, version: number, set: Partial<typeof conversations.$inferInsert>) {
+  const changed = q.$with('changed').as(
+    q
+      .update(conversations)
+      .set({ ...set, version: version + 1 })
+      .where(and(eq(conversations.id, id), eq(conversations.version, version)))
+      .returning({ id: conversations.id }),
+  )
+  return q.with(changed).select({ held: sql<number>`1 / count(*)` }).from(changed)
+}
+
+/** Division by zero: `update` found no row of that version. */
+export function isLostRace(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '22012'
+}
+
+export function touch(org_id: string, id: string, at: Date) {
+  return q
+    .update(conversations)
+    .set({
+      last_human_activity_at: sql`greatest(${conversations.last_human_activity_at}, ${at.toISOString()}::timestamptz)`,
+      version: sql`${conversations.version} + 1`,
+      updated_at: at,
+    })
+    .where(and(eq(conversations.org_id, org_id), eq(conversations.id, id)))
+}
+
+export function markAnswered(org_id: string, id: string, at: Date) {
+  return q
+    .update(conversations)
+    .set({
+      status: sql`case when ${conversations.status} = 'open' then 'waiting' else ${conversations.status} end`,
+      last_message_at: sql`greatest(${conversations.last_message_at}, ${at.toISOString()}::timestamptz)`,
+      version: sql`${conversations.version} + 1`,
+      updated_at: at,
+    })
+    .where(and(eq(conversations.org_id, org_id), eq(conversations.id, id)))
+}
+
+/** Fails on the conversation's foreign key where there is none of that id (see `isUnknownConversation`). */
+export function insertComment(row: typeof comments.$inferInsert) {
+  return q.insert(comments).values(row)
+}
+
+export function isUnknownConversation(error: unknown): boolean {
+  return (
+    error instanceof DatabaseError &&
+    error.code === '23503' &&
+    error.constraint === 'comments_org_id_conversation_id_conversations_org_id_id_fk'
+  )
+}
+
+export function insertMessage(row: typeof messages.$inferInsert) {
+  return q.insert(messages).values(row).onConflictDoNothing()
+}
+
+export function exists(id: string) {
+  return q.select({ id: conversations.id }).from(conversations).where(eq(conversations.id, id))
+}
+
+export function listMessages(conversation_id: string, limit: number, after: Cursor | null) {
+  return q
+    .select({
+      id: messages.id,
+      conversation_id: messages.conversation_id,
+      direction: messages.direction,
+      channel: messages.channel,
+      message_id: messages.message_id,
+      in_reply_to: messages.in_reply_to,
+      from_email: messages.from_email,
+      from_name: messages.from_name,
+      to: messages.to,
+      cc: messages.cc,
+      subject: messages.subject,
+      text: messages.text,
+      stripped_text: messages.stripped_text,
+      hidden_text: messages.hidden_text,
+      attachments: messages.attachments,
+      classification: messages.classification,
+      verdicts: messages.verdicts,
+      no_auto_reply: messages.no_auto_reply,
+      dmarc: messages.dmarc,
+      send_id: messages.send_id,
+      author_id: messages.author_id,
+      sent_at: messages.sent_at,
+      received_at: messages.received_at,
+    })
+    .from(messages)
+    .where(
+      and(
+        eq(messages.conversation_id, conversation_id),
+        after === null ? undefined : beyond('>', messages.received_at, messages.id, after),
+      ),
+    )
+    .orderBy(asc(messages.received_at), asc(messages.id))
+    .limit(limit)
+}
+
+export function listComments(conversation_id: string, limit: number, after: Cursor | null) {
+  return selectComments()
+    .where(
+      and(
+        eq(comments.conversation_id, conversation_id),
+        after === null ? undefined : beyond('>', comments.created_at, comments.id, after),
+      ),
+    )
+    .orderBy(asc(comments.created_at), asc(comments.id))
+    .limit(limit)
+}
+
+export function findComment(id: string) {
+  return selectComments().where(eq(comments.id, id))
+}
+
+function selectComments() {
+  return q
+    .select({
+      id: comments.id,
+      conversation_id: comments.conversation_id,
+      author: { id: users.id, name: users.name },
+      body: comments.body,
+      created_at: comments.created_at,
+    })
+    .from(comments)
+    .innerJoin(users, and(eq(users.org_id, comments.org_id), eq(users.id, comments.author_id)))
+}
+
+/** The keyset condition as one row comparison: the form that Postgres answers from the index. */
+function beyond(direction: '<' | '>', at: Column, id: Column, after: Cursor): SQL {
+  const cursor = sql`(${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`
+  return direction === '<' ? sql`(${at}, ${id}) < ${cursor}` : sql`(${at}, ${id}) > ${cursor}`
+}
+
+/** The order of our indexes; plain `desc` puts nulls first and would sort every row of the organization. */
+function newestFirst(column: Column): SQL {
+  return sql`${column} desc nulls last`
+}
+
+/** A plain filter over the organization's rows, whatever `%` or `_` the text has. */
+function contains(column: Column, text: string): SQL {
+  return sql`strpos(lower(${column}), lower(${text})) > 0`
+}
