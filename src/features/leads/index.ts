@@ -1,0 +1,2 @@
+export { leadRoutes } from './routes'
+export { markContacted, markSpam } from './service'

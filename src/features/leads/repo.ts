@@ -1,0 +1,210 @@
+import { and, type Column, eq, gt, inArray, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { DatabaseError, q } from '#db/client'
+import { users } from '#db/schema/auth'
+import { contacts, conversations } from '#db/schema/conversations'
+import { drafts } from '#db/schema/drafting'
+import { leads } from '#db/schema/leads'
+import { notices } from '#db/schema/notifications'
+import { sends } from '#db/schema/sending'
+import type { Cursor } from '#kernel/page'
+import type { LeadStatus } from '#kernel/vocabulary'
+
+export interface LeadFilter {
+  status?: LeadStatus | undefined
+  assignee_id?: string | undefined
+  source?: string | undefined
+  q?: string | undefined
+  created_after?: Date | undefined
+}
+
+export function list(filter: LeadFilter, limit: number, after: Cursor | null) {
+  return selectShown()
+    .where(
+      and(
+        filter.status === undefined ? undefined : eq(leads.status, filter.status),
+        filter.assignee_id === undefined ? undefined : eq(leads.assignee_id, filter.assignee_id),
+        filter.source === undefined ? undefined : eq(leads.source, filter.source),
+        filter.created_after === undefined ? undefined : gt(leads.created_at, filter.created_after),
+        filter.q === undefined
+          ? undefined
+          : or(
+              contains(contacts.email, filter.q),
+              contains(contacts.name, filter.q),
+              contains(contacts.company, filter.q),
+              contains(conversations.subject, filter.q),
+            ),
+        after === null
+          ? undefined
+          : sql`(${leads.received_at}, ${leads.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
+      ),
+    )
+    .orderBy(newestFirst(leads.received_at), newestFirst(leads.id))
+    .limit(limit)
+}
+
+export function findById(id: string) {
+  return selectShown().where(eq(leads.id, id))
+}
+
+function selectShown() {
+  return q
+    .select({
+      id: leads.id,
+      status: leads.status,
+      source: leads.source,
+      assignee_id: leads.assignee_id,
+      received_at: leads.received_at,
+      first_response_at: leads.first_response_at,
+      custom: leads.custom,
+      version: leads.version,
+      created_at: leads.created_at,
+      updated_at: leads.updated_at,
+      contact: {
+        id: contacts.id,
+        email: contacts.email,
+        name: contacts.name,
+        company: contacts.company,
+        phone: contacts.phone,
+      },
+      conversation: {
+        id: conversations.id,
+        channel: conversations.channel,
+        subject: conversations.subject,
+        status: conversations.status,
+        last_message_at: conversations.last_message_at,
+      },
+    })
+    .from(leads)
+    .innerJoin(contacts, and(eq(contacts.org_id, leads.org_id), eq(contacts.id, leads.contact_id)))
+    .innerJoin(
+      conversations,
+      and(eq(conversations.org_id, leads.org_id), eq(conversations.id, leads.conversation_id)),
+    )
+}
+
+// Drafts and sends are found by the lead's conversation: that is what they are indexed by.
+function conversationOf(lead_id: string): SQL {
+  return sql`(select ${leads.conversation_id} from ${leads} where ${leads.id} = ${lead_id})`
+}
+
+export function findLatestDraft(lead_id: string) {
+  return q
+    .select({
+      id: drafts.id,
+      status: drafts.status,
+      decision: drafts.decision,
+      category: drafts.category,
+      intent: drafts.intent,
+      confidence: drafts.confidence,
+      needs_human: drafts.needs_human,
+      reason: drafts.reason,
+      gate: drafts.gate,
+      ai_failure: drafts.ai_failure,
+      send_id: drafts.send_id,
+      created_at: drafts.created_at,
+    })
+    .from(drafts)
+    .where(and(eq(drafts.conversation_id, conversationOf(lead_id)), eq(drafts.lead_id, lead_id)))
+    .orderBy(newestFirst(drafts.created_at), newestFirst(drafts.id))
+    .limit(1)
+}
+
+export function listSends(lead_id: string, limit: number) {
+  return q
+    .select({
+      id: sends.id,
+      kind: sends.kind,
+      state: sends.state,
+      automatic: sends.automatic,
+      subject: sends.subject,
+      attempts: sends.attempts,
+      next_attempt_at: sends.next_attempt_at,
+      waits_because: sends.waits_because,
+      skip_reason: sends.skip_reason,
+      last_error: sends.last_error,
+      sent_at: sends.sent_at,
+      bounced_at: sends.bounced_at,
+      created_at: sends.created_at,
+    })
+    .from(sends)
+    .where(and(eq(sends.conversation_id, conversationOf(lead_id)), eq(sends.lead_id, lead_id)))
+    .orderBy(newestFirst(sends.created_at), newestFirst(sends.id))
+    .limit(limit)
+}
+
+export function listNotices(lead_id: string) {
+  return q
+    .select({
+      channel: notices.channel,
+      state: notices.state,
+      attempts: notices.attempts,
+      last_error: notices.last_error,
+      sent_at: notices.sent_at,
+    })
+    .from(notices)
+    .where(and(eq(notices.dedupe_key, `lead:${lead_id}`), eq(notices.lead_id, lead_id)))
+}
+
+/** A member whom work can be given to; `null` finds nobody. */
+export function findMember(id: string | null) {
+  return q
+    .select({ id: users.id })
+    .from(users)
+    .where(id === null ? sql`false` : and(eq(users.id, id), isNull(users.disabled_at)))
+}
+
+/**
+ * Changes the row of that version, or fails the whole batch (see `isLostRace`): an audit entry or event in it must not tell
+ * of a change that did not happen.
+ */
+export function update(id: string, version: number, set: Partial<typeof leads.$inferInsert>) {
+  const changed = q.$with('changed').as(
+    q
+      .update(leads)
+      .set({ ...set, version: version + 1 })
+      .where(and(eq(leads.id, id), eq(leads.version, version)))
+      .returning({ id: leads.id }),
+  )
+  return q.with(changed).select({ held: sql<number>`1 / count(*)` }).from(changed)
+}
+
+/** Division by zero: `update` found no row of that version. */
+export function isLostRace(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '22012'
+}
+
+export function markSpam(org_id: string, id: string, at: Date) {
+  return q
+    .update(leads)
+    .set({ status: 'spam', version: sql`${leads.version} + 1`, updated_at: at })
+    .where(and(eq(leads.org_id, org_id), eq(leads.id, id), isUntouched()))
+}
+
+export function markContacted(org_id: string, id: string, at: Date, by_person: boolean) {
+  return q
+    .update(leads)
+    .set({
+      status: sql`case when ${isUntouched()} then 'contacted' else ${leads.status} end`,
+      ...(by_person
+        ? { first_response_at: sql`coalesce(${leads.first_response_at}, ${at.toISOString()}::timestamptz)` }
+        : {}),
+      version: sql`${leads.version} + 1`,
+      updated_at: at,
+    })
+    .where(and(eq(leads.org_id, org_id), eq(leads.id, id)))
+}
+
+/** Nobody has judged it yet, so a machine may. */
+function isUntouched(): SQL {
+  return inArray(leads.status, ['received', 'processing'])
+}
+
+/** The order of our indexes; plain `desc` puts nulls first and would sort every row of the organization. */
+function newestFirst(column: Column): SQL {
+  return sql`${column} desc nulls last`
+}
+
+/** A plain filter over the organization's rows, whatever `%` or `_` the text has. */
+function contains(column: Column, text: string): SQL {
+  return sql`strpos(lower(${column}), lower(${text})) > 0`
+}

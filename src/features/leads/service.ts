@@ -1,0 +1,111 @@
+import { recordAudit } from '#features/audit'
+import { realChange, refuseStale, touchByPerson } from '#features/conversations'
+import type { Scope } from '#kernel/actor'
+import { AppError, notFound } from '#kernel/errors'
+import { type Cursor, toPage } from '#kernel/page'
+import type { Ctx } from '#platform/context'
+import { kick, recordEvent } from '#platform/outbox'
+import { mergeCustom } from './policy'
+import * as repo from './repo'
+import type { LeadChange } from './schema'
+
+const SENDS_SHOWN = 20
+
+export async function listLeads(
+  ctx: Ctx,
+  scope: Scope,
+  filter: repo.LeadFilter,
+  page: { limit: number; after: Cursor | null },
+) {
+  const [rows] = await ctx.db.org(scope).batch([repo.list(filter, page.limit + 1, page.after)])
+  return toPage(rows, page.limit, (row) => row.received_at)
+}
+
+export async function getLead(ctx: Ctx, scope: Scope, id: string) {
+  const [[lead], [draft], sends, notices] = await ctx.db
+    .org(scope)
+    .batch([
+      repo.findById(id),
+      repo.findLatestDraft(id),
+      repo.listSends(id, SENDS_SHOWN),
+      repo.listNotices(id),
+    ])
+  if (!lead) throw notFound('The lead')
+  return { ...lead, draft: draft ?? null, sends, notices }
+}
+
+export async function changeLead(
+  ctx: Ctx,
+  scope: Scope,
+  id: string,
+  change: LeadChange,
+  if_match: string | undefined,
+) {
+  const door = ctx.db.org(scope)
+  const [[current], [member]] = await door.batch([
+    repo.findById(id),
+    repo.findMember(change.assignee_id ?? null),
+  ])
+  if (!current) throw notFound('The lead')
+  refuseStale(if_match, current.version)
+  if (change.assignee_id && !member)
+    throw new AppError('unprocessable', 'The assignee is no member of the organization.')
+  const set = realChange(current, { ...change, custom: mergeCustom(current.custom, change.custom) })
+  const fields = Object.keys(set)
+  if (fields.length > 0) await store(ctx, scope, current, set, if_match)
+  return await getLead(ctx, scope, id)
+}
+
+async function store(
+  ctx: Ctx,
+  { org_id, ...scope }: Scope,
+  current: { id: string; version: number; first_response_at: Date | null; conversation: { id: string } },
+  set: Parameters<typeof repo.update>[2],
+  if_match: string | undefined,
+): Promise<void> {
+  const now = ctx.clock.now()
+  const event_id = ctx.newId()
+  // Who says that they have been in touch has answered, by whatever way.
+  const answered = set.status === 'contacted' && current.first_response_at === null
+  const decided = set.status !== undefined || set.assignee_id !== undefined
+  await ctx.db
+    .org({ org_id, ...scope })
+    .batch([
+      repo.update(current.id, current.version, {
+        ...set,
+        ...(answered ? { first_response_at: now } : {}),
+        updated_at: now,
+      }),
+      recordAudit(ctx, {
+        org_id,
+        action: 'lead.updated',
+        entity: 'lead',
+        entity_id: current.id,
+        fields: Object.keys(set),
+      }),
+      recordEvent(ctx, { id: event_id, org_id, type: 'lead.updated', payload: { lead_id: current.id } }),
+      ...(decided ? [touchByPerson(ctx, { org_id, conversation_id: current.conversation.id })] : []),
+    ])
+    .catch((error: unknown) => {
+      if (!repo.isLostRace(error)) throw error
+      const code = if_match === undefined ? 'conflict' : 'precondition_failed'
+      throw new AppError(code, 'It was changed at the same moment. Read it again.')
+    })
+  kick(ctx, [event_id])
+}
+
+/** The statement for "this is spam": only a lead that nobody has judged yet. */
+export function markSpam(ctx: Ctx, { org_id, lead_id }: { org_id: string; lead_id: string }) {
+  return repo.markSpam(org_id, lead_id, ctx.clock.now())
+}
+
+/**
+ * The statement for "our answer left at `at`". Only an answer that a person wrote or approved is the first response that the
+ * SLA asks for.
+ */
+export function markContacted(
+  _ctx: Ctx,
+  { org_id, lead_id, at, by_person }: { org_id: string; lead_id: string; at: Date; by_person: boolean },
+) {
+  return repo.markContacted(org_id, lead_id, at, by_person)
+}
