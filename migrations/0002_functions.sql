@@ -49,6 +49,8 @@ declare
   v_thread text := p->>'provider_thread_id';
   v_class text := coalesce(v_message->>'classification', 'human');
   v_human boolean := v_class = 'human';
+  -- Only the provider's Sent folder proves that we wrote it; a From of ours in the inbox may be forged.
+  v_ours boolean := v_class = 'own' and coalesce((p->>'in_sent')::boolean, false);
   v_message_id uuid := (v_ids->>'message')::uuid;
   v_organization organizations%rowtype;
   v_contact uuid; v_conversation uuid; v_known boolean := true; v_lead uuid; v_new_lead boolean := false; v_draft uuid;
@@ -88,7 +90,7 @@ begin
   end if;
 
   -- A mail of ours that the provider shows in Sent: the send already has its row, or gets it when it is finished.
-  if v_class = 'own' then
+  if v_ours then
     select s.id into v_send from sends s where s.org_id = v_org and
       (s.id = (p->>'own_send_id')::uuid or s.provider_message_id = v_message->>'provider_message_id' or s.message_id = v_message->>'message_id') limit 1;
     if found then return jsonb_build_object('outcome', 'own_send', 'send_id', v_send); end if;
@@ -110,7 +112,7 @@ begin
   end if;
   if v_conversation is null then
     -- What a person wrote elsewhere from their own mailbox is none of our business.
-    if v_class = 'own' then return jsonb_build_object('outcome', 'ignored', 'reason', 'own_mail_outside_known_threads'); end if;
+    if v_ours then return jsonb_build_object('outcome', 'ignored', 'reason', 'own_mail_outside_known_threads'); end if;
     v_known := false;
     v_conversation := (v_ids->>'conversation')::uuid;
     insert into conversations (org_id, id, contact_id, channel, mailbox_id, provider_thread_id, subject, status, last_message_at, last_inbound_at, created_at, updated_at)
@@ -121,8 +123,8 @@ begin
       contact_id = coalesce(c.contact_id, v_contact),
       status = case when v_human then 'open' else c.status end,
       last_message_at = greatest(c.last_message_at, v_received),
-      last_inbound_at = case when v_class = 'own' then c.last_inbound_at else greatest(c.last_inbound_at, v_received) end,
-      last_human_activity_at = case when v_class = 'own' then greatest(c.last_human_activity_at, v_received) else c.last_human_activity_at end,
+      last_inbound_at = case when v_ours then c.last_inbound_at else greatest(c.last_inbound_at, v_received) end,
+      last_human_activity_at = case when v_ours then greatest(c.last_human_activity_at, v_received) else c.last_human_activity_at end,
       version = c.version + 1, updated_at = v_now
       where c.org_id = v_org and c.id = v_conversation;
   end if;
@@ -130,7 +132,7 @@ begin
   insert into messages (org_id, id, conversation_id, direction, channel, mailbox_id, provider_message_id, message_id, in_reply_to, "references",
       from_email, from_name, "to", cc, subject, text, stripped_text, hidden_text, attachments, classification, verdicts, no_auto_reply, dmarc,
       body_hash, sent_at, received_at, created_at)
-    values (v_org, v_message_id, v_conversation, case when v_class = 'own' then 'outbound' else 'inbound' end, v_message->>'channel', v_mailbox,
+    values (v_org, v_message_id, v_conversation, case when v_ours then 'outbound' else 'inbound' end, v_message->>'channel', v_mailbox,
       v_message->>'provider_message_id', v_message->>'message_id', v_message->>'in_reply_to',
       coalesce((select array_agg(r) from jsonb_array_elements_text(v_message->'references') r), '{}'),
       v_message->>'from_email', v_message->>'from_name', coalesce(v_message->'to', '[]'), coalesce(v_message->'cc', '[]'),
@@ -159,9 +161,9 @@ begin
   end if;
 
   -- A newer message, or a person who answered by hand, makes an automatic answer that still waits stale.
-  if v_known and v_class in ('human', 'own') then
+  if v_known and (v_human or v_ours) then
     with stopped as (
-      update sends s set state = 'skipped', skip_reason = case when v_class = 'own' then 'answered_by_a_person' else 'newer_message' end,
+      update sends s set state = 'skipped', skip_reason = case when v_ours then 'answered_by_a_person' else 'newer_message' end,
           claim_token = null, lease_until = null, waits_because = null, updated_at = v_now
         where s.org_id = v_org and s.conversation_id = v_conversation and s.kind = 'reply' and s.automatic and s.state in ('scheduled', 'claimed')
         returning s.draft_id)

@@ -1,0 +1,313 @@
+// Gmail: OAuth and the mail API. Protocol facts: quota errors come as 429 or 403, empty lists are omitted, a history id is a
+// number beyond 2^53, and a cursor that is too old answers 404.
+import * as z from 'zod'
+import { succeed } from '#kernel/failure'
+import { requireSettings } from '#platform/config'
+import type { Ctx } from '#platform/context'
+import { fromBase64Url } from '#platform/crypto'
+import type { ChangedMessage, MailApi, MailProvider } from './contract'
+import { callGmail, mapResult } from './gmail-call'
+import { exchangeCode, type OAuthEndpoints, refreshTokens } from './oauth'
+
+const SCOPES = ['openid', 'email', 'https://www.googleapis.com/auth/gmail.modify']
+const REQUIRED_SCOPE = 'https://www.googleapis.com/auth/gmail.modify'
+// Accepted instead: a superset.
+const FULL_SCOPE = 'https://mail.google.com/'
+const settings = ['GOOGLE_CLIENT_ID', 'GOOGLE_CLIENT_SECRET', 'GOOGLE_OAUTH_REDIRECT_URI'] as const
+
+const id = z.string().min(1).max(200)
+const message = z.object({ id, threadId: id, labelIds: z.array(z.string()).default([]) })
+const changed = z.object({ message })
+const historyAnswer = z.object({
+  historyId: id,
+  nextPageToken: z.string().optional(),
+  history: z
+    .array(
+      z.object({
+        id,
+        messagesAdded: z.array(changed).default([]),
+        labelsAdded: z.array(changed.extend({ labelIds: z.array(z.string()).default([]) })).default([]),
+      }),
+    )
+    .default([]),
+})
+const listAnswer = z.object({
+  nextPageToken: z.string().optional(),
+  messages: z.array(z.object({ id, threadId: id })).default([]),
+})
+const rawAnswer = message.extend({ raw: z.string(), internalDate: z.string().regex(/^\d+$/) })
+const sentAnswer = message.partial({ labelIds: true })
+const headersAnswer = z.object({
+  payload: z
+    .object({ headers: z.array(z.object({ name: z.string(), value: z.string() })).default([]) })
+    .optional(),
+})
+
+const PAGE = 100
+// Gmail takes 35 MB; the raw form is base64.
+const RAW_MAX_BYTES = 50 * 1024 * 1024
+const SEND_TIMEOUT_MS = 25_000
+
+export const gmail: MailProvider = {
+  name: 'google',
+  settings,
+  canPush: (config) => config.GOOGLE_PUBSUB_TOPIC !== undefined,
+
+  authorizationUrl: (config, { state, nonce, code_challenge, login_hint }) => {
+    const { GOOGLE_CLIENT_ID, GOOGLE_OAUTH_REDIRECT_URI } = requireSettings(config, ...settings)
+    const url = new URL(config.GOOGLE_AUTH_URL)
+    const params = {
+      client_id: GOOGLE_CLIENT_ID,
+      redirect_uri: GOOGLE_OAUTH_REDIRECT_URI,
+      response_type: 'code',
+      scope: SCOPES.join(' '),
+      state,
+      nonce,
+      code_challenge,
+      code_challenge_method: 'S256',
+      // Only so does Google answer with a refresh token, also on a reconnect.
+      access_type: 'offline',
+      prompt: 'consent',
+      include_granted_scopes: 'false',
+      ...(login_hint === null ? {} : { login_hint }),
+    }
+    for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value)
+    return url.toString()
+  },
+
+  exchange: (ctx, params, expected) => exchangeCode(ctx, endpoints(ctx), params, expected),
+  missingScopes: (granted) =>
+    granted.includes(REQUIRED_SCOPE) || granted.includes(FULL_SCOPE) ? [] : [REQUIRED_SCOPE],
+  refresh: (ctx, refresh_token) => refreshTokens(ctx, endpoints(ctx), refresh_token),
+  revoke: async (ctx, refresh_token) =>
+    mapResult(
+      await ctx.http.request(ctx.config.GOOGLE_REVOKE_URL, {
+        method: 'POST',
+        body: new URLSearchParams({ token: refresh_token }),
+      }),
+      () => null,
+    ),
+
+  watch: async (api) => {
+    const body = {
+      topicName: api.ctx.config.GOOGLE_PUBSUB_TOPIC,
+      labelIds: ['INBOX', 'SENT'],
+      labelFilterBehavior: 'INCLUDE',
+    }
+    const answer = z.object({ historyId: id, expiration: z.string().regex(/^\d+$/) })
+    const first = await callGmail(api, 'POST', '/watch', answer, { body })
+    // "Only one user push notification client allowed": another topic of this project watches; stop it, then try again.
+    const retried = !first.ok && first.failure.code === 'watched_elsewhere'
+    if (retried) await callGmail(api, 'POST', '/stop', z.unknown())
+    return mapResult(
+      retried ? await callGmail(api, 'POST', '/watch', answer, { body }) : first,
+      ({ historyId, expiration }) => ({
+        cursor: historyId,
+        expires_at: new Date(Number(expiration)).toISOString(),
+      }),
+    )
+  },
+  unwatch: async (api) => mapResult(await callGmail(api, 'POST', '/stop', z.unknown()), () => null),
+
+  currentCursor: async (api) => {
+    const profile = await callGmail(api, 'GET', '/profile', z.object({ historyId: id }))
+    if (profile.ok || profile.failure.code !== 'not_found')
+      return mapResult(profile, ({ historyId }) => historyId)
+    // An emulator without profiles: the newest message knows a history id.
+    const newest = await callGmail(api, 'GET', '/messages?maxResults=1', listAnswer)
+    if (!newest.ok) return newest
+    const [first] = newest.value.messages
+    if (!first) return succeed('1')
+    return mapResult(
+      await callGmail(api, 'GET', `/messages/${first.id}?format=minimal`, z.object({ historyId: id })),
+      ({ historyId }) => historyId,
+    )
+  },
+
+  changesSince: async (api, cursor) => {
+    const query = new URLSearchParams({ startHistoryId: cursor, maxResults: String(PAGE) })
+    for (const type of ['messageAdded', 'labelAdded']) query.append('historyTypes', type)
+    const answer = await callGmail(api, 'GET', `/history?${query.toString()}`, historyAnswer, {
+      notFound: 'cursor_expired',
+    })
+    return mapResult(answer, ({ history, historyId, nextPageToken }) => {
+      const found = new Map<string, ChangedMessage>()
+      for (const record of history) {
+        for (const entry of record.messagesAdded)
+          if (isRelevant(entry.message.labelIds)) add(found, entry.message)
+        // Spam that a person rescues appears as a label, not as a message.
+        for (const entry of record.labelsAdded) if (isRelevant(entry.labelIds)) add(found, entry.message)
+      }
+      const last = history.at(-1)?.id
+      return {
+        messages: [...found.values()],
+        cursor: nextPageToken !== undefined && last !== undefined ? last : historyId,
+        more: nextPageToken !== undefined,
+      }
+    })
+  },
+
+  searchSince: async (api, since, page) => {
+    const query = new URLSearchParams({
+      q: `in:inbox after:${Math.floor(since.getTime() / 1000)}`,
+      maxResults: String(PAGE),
+      ...(page === null ? {} : { pageToken: page }),
+    })
+    return mapResult(
+      await callGmail(api, 'GET', `/messages?${query.toString()}`, listAnswer),
+      ({ messages, nextPageToken }) => ({
+        messages: messages.map(({ id: message_id, threadId }) => ({ id: message_id, thread_id: threadId })),
+        next_page: nextPageToken ?? null,
+      }),
+    )
+  },
+
+  fetchRaw: async (api, message_id) => {
+    const answer = await callGmail(
+      api,
+      'GET',
+      `/messages/${encodeURIComponent(message_id)}?format=raw`,
+      rawAnswer,
+      { max_bytes: RAW_MAX_BYTES },
+    )
+    if (!answer.ok) return answer.failure.code === 'not_found' ? succeed(null) : answer
+    const { raw, threadId, internalDate, labelIds } = answer.value
+    return succeed({
+      raw: fromBase64Url(raw),
+      thread_id: threadId,
+      received_at: new Date(Number(internalDate)),
+      relevant: isRelevant(labelIds),
+      sent: labelIds.includes('SENT'),
+    })
+  },
+
+  createDraft: async (api, { raw, thread_id }) =>
+    mapResult(
+      await callGmail(
+        api,
+        'POST',
+        '/drafts',
+        z.object({ id, message: z.object({ threadId: id.optional() }).optional() }),
+        {
+          body: { message: { raw, ...(thread_id === null ? {} : { threadId: thread_id }) } },
+        },
+      ),
+      (draft) => ({ draft_id: draft.id, thread_id: draft.message?.threadId ?? null }),
+    ),
+
+  sendDraft: async (api, draft_id) => {
+    const sent = await callGmail(api, 'POST', '/drafts/send', sentAnswer, {
+      body: { id: draft_id },
+      timeout_ms: SEND_TIMEOUT_MS,
+    })
+    if (!sent.ok) return sent
+    return succeed({
+      provider_message_id: sent.value.id,
+      provider_thread_id: sent.value.threadId,
+      message_id: await readMessageId(api, sent.value.id),
+    })
+  },
+
+  deleteDraft: async (api, draft_id) => {
+    const answer = await callGmail(api, 'DELETE', `/drafts/${encodeURIComponent(draft_id)}`, z.unknown())
+    return !answer.ok && answer.failure.code === 'not_found' ? succeed(null) : mapResult(answer, () => null)
+  },
+  draftExists: async (api, draft_id) => {
+    const answer = await callGmail(
+      api,
+      'GET',
+      `/drafts/${encodeURIComponent(draft_id)}?format=minimal`,
+      z.unknown(),
+    )
+    return !answer.ok && answer.failure.code === 'not_found' ? succeed(false) : mapResult(answer, () => true)
+  },
+
+  findSent: async (api, { message_id, thread_id }) => {
+    const candidates = new Set<string>()
+    // The search index lags, and Gmail may have given the mail another Message-ID: the thread is asked too.
+    const search = new URLSearchParams({
+      q: `rfc822msgid:${message_id.replace(/^<|>$/g, '')}`,
+      maxResults: '5',
+    })
+    const found = await callGmail(api, 'GET', `/messages?${search.toString()}`, listAnswer)
+    if (!found.ok) return found
+    for (const hit of found.value.messages) candidates.add(hit.id)
+    if (thread_id !== null) {
+      const thread = await callGmail(
+        api,
+        'GET',
+        `/threads/${encodeURIComponent(thread_id)}?format=minimal`,
+        z.object({ messages: z.array(message).default([]) }),
+      )
+      if (!thread.ok && thread.failure.code !== 'not_found') return thread
+      for (const hit of thread.ok ? thread.value.messages : [])
+        if (hit.labelIds.includes('SENT')) candidates.add(hit.id)
+    }
+    for (const candidate of candidates) {
+      const answer = await callGmail(
+        api,
+        'GET',
+        `/messages/${encodeURIComponent(candidate)}?format=raw`,
+        rawAnswer,
+        { max_bytes: RAW_MAX_BYTES },
+      )
+      if (!answer.ok) continue
+      const head = new TextDecoder('latin1').decode(fromBase64Url(answer.value.raw).subarray(0, 16_384))
+      const carriesOurs =
+        head.includes(message_id) || head.includes(`X-Inlet-Send-Id: ${message_id.slice(1).split('@')[0]}`)
+      if (answer.value.labelIds.includes('SENT') && carriesOurs) {
+        return succeed({
+          provider_message_id: candidate,
+          provider_thread_id: answer.value.threadId,
+          message_id: await readMessageId(api, candidate),
+        })
+      }
+    }
+    return succeed(null)
+  },
+}
+
+/** Gmail may replace our Message-ID; what the mail really carries is what replies will refer to. */
+async function readMessageId(api: MailApi, message_id: string): Promise<string | null> {
+  const answer = await callGmail(
+    api,
+    'GET',
+    `/messages/${encodeURIComponent(message_id)}?format=metadata&metadataHeaders=Message-ID`,
+    headersAnswer,
+  )
+  // The mail has left: not knowing its header is no failure of the send.
+  if (!answer.ok) return null
+  return (
+    answer.value.payload?.headers.find((header) => header.name.toLowerCase() === 'message-id')?.value ?? null
+  )
+}
+
+function isRelevant(labels: string[]): boolean {
+  return (
+    (labels.includes('INBOX') || labels.includes('SENT')) &&
+    !labels.includes('DRAFT') &&
+    !labels.includes('SPAM') &&
+    !labels.includes('TRASH')
+  )
+}
+
+function add(
+  found: Map<string, ChangedMessage>,
+  { id: message_id, threadId }: z.infer<typeof message>,
+): void {
+  found.set(message_id, { id: message_id, thread_id: threadId })
+}
+
+function endpoints(ctx: Ctx): OAuthEndpoints {
+  const { GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, GOOGLE_OAUTH_REDIRECT_URI } = requireSettings(
+    ctx.config,
+    ...settings,
+  )
+  return {
+    issuer: ctx.config.GOOGLE_ISSUER,
+    token_url: ctx.config.GOOGLE_TOKEN_URL,
+    client_id: GOOGLE_CLIENT_ID,
+    client_secret: GOOGLE_CLIENT_SECRET,
+    redirect_uri: GOOGLE_OAUTH_REDIRECT_URI,
+  }
+}
