@@ -43,6 +43,8 @@ export const drafts = pgTable(
     /** Why the AI could not write it, when a person has to. */
     ai_failure: json<{ code: string; message: string }>(),
     reject_reason: text(),
+    /** What a person asked for when they wanted another text. */
+    instruction: text(),
     decided_by: uuid(),
     decided_at: instant(),
     send_id: uuid(),
