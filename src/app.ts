@@ -1,15 +1,16 @@
 // Middleware in order, then one line per feature. Routes under /api/v1 are served identically under /api.
 import { Hono } from 'hono'
 import { auditRoutes } from '#features/audit'
+import { authRoutes, operatorLoginRoutes } from '#features/auth'
 import { onError, onNotFound } from '#http/errors'
 import { allowOrigins, limitBody, provideContext, requestId, secure } from '#http/middleware'
 import { type AppEnv, createRouter } from '#http/router'
 
 /** Served under /api/v1 and /api. */
-const api = createRouter().route('/', auditRoutes)
+const api = createRouter().route('/', auditRoutes).route('/', authRoutes)
 
 /** At the root only: operator, OAuth, webhooks, the public form, health. */
-const root = createRouter()
+const root = createRouter().route('/', operatorLoginRoutes)
 
 /** What the OpenAPI publishes. */
 export const published = createRouter().route('/', root).route('/api/v1', api)

@@ -1,0 +1,3 @@
+export { insertOrganization, isSlugTaken, isTakenSlug, trimRefreshTokens, trimSessions } from './repo'
+export { authRoutes, operatorLoginRoutes } from './routes'
+export { type Issued, openSession } from './service'
