@@ -28,7 +28,10 @@ function readPart(attachment: Attachment): string {
 
 /** A field of a DSN or of embedded headers, continuation lines joined. */
 function readField(text: string, name: string): string | null {
-  const match = new RegExp(`^[> \\t]{0,10}${name}[ \\t]{0,10}:[ \\t]{0,20}(.{0,2000}(?:\\r?\\n[ \\t]{1,40}\\S.{0,500}){0,20})`, 'im').exec(text)
+  const match = new RegExp(
+    `^[> \\t]{0,10}${name}[ \\t]{0,10}:[ \\t]{0,20}(.{0,2000}(?:\\r?\\n[ \\t]{1,40}\\S.{0,500}){0,20})`,
+    'im',
+  ).exec(text)
   const value = match?.[1] === undefined ? '' : cleanLine(match[1].replace(/\s+/g, ' '), 1000)
   return value === '' ? null : value
 }
@@ -42,11 +45,25 @@ function readRecipient(value: string | null): string | null {
 }
 
 function isDaemon(source: ReportSource): boolean {
-  const local = source.from?.email.split('@')[0] ?? ''
-  if (/^(?:mailer-?daemon|mail-?daemon|postmaster|mdaemon|microsoftexchange[0-9a-f]*|bounces?)(?:$|[+._-])/.test(local)) return true
-  const has = (name: string, value: RegExp): boolean => source.headers.some((header) => header.name === name && value.test(header.value))
+  // Some daemons write no valid address: "From: mailer-daemon".
+  const raw =
+    source.headers
+      .find((header) => header.name === 'from')
+      ?.value.slice(0, 300)
+      .toLowerCase() ?? ''
+  const local = (source.from?.email ?? raw).split('@')[0] ?? ''
+  if (
+    /^(?:mailer-?daemon|mail-?daemon|postmaster|mdaemon|microsoftexchange[0-9a-f]*|bounces?)(?:$|[+._-])/.test(
+      local,
+    )
+  )
+    return true
+  const has = (name: string, value: RegExp): boolean =>
+    source.headers.some((header) => header.name === name && value.test(header.value))
   if (has('x-failed-recipients', /./) || has('return-path', /^<?\s*>?$/)) return true
-  return /undeliver|delivery (?:status|fail|problem|error)|returned mail|failure notice|unzustellbar|non remis|mail delivery|delivery report/i.test(source.subject)
+  return /undeliver|delivery (?:status|fail|problem|error)|returned mail|failure notice|unzustellbar|non remis|mail delivery|delivery report/i.test(
+    source.subject,
+  )
 }
 
 const SMTP_LINE = /(?:^|[^\d.])((?:5\d\d|4\d\d)[ -](?:#?[245]\.\d{1,3}\.\d{1,3})?.{3,300})/m
@@ -56,11 +73,17 @@ const WORDS =
 
 /** The part of a bounce that its daemon wrote: above the returned mail. */
 function takeNotice(text: string): string {
-  const end = /^(?:-{2,}.{0,40}(?:original|returned|forwarded|below|copy|headers|body|bounced).{0,60}|bounced e-?mail:|(?:received|return-path|x-originating-ip):.{0,200})$/im.exec(text)
+  const end =
+    /^(?:-{2,}.{0,40}(?:original|returned|forwarded|below|copy|headers|body|bounced).{0,60}|bounced e-?mail:|(?:received|return-path|x-originating-ip):.{0,200})$/im.exec(
+      text,
+    )
   return end === null || end.index < 40 ? text : text.slice(0, end.index)
 }
 
-function readWords(source: ReportSource, text: string): Pick<DeliveryReport, 'final_recipient' | 'status' | 'diagnostic'> {
+function readWords(
+  source: ReportSource,
+  text: string,
+): Pick<DeliveryReport, 'final_recipient' | 'status' | 'diagnostic'> {
   const notice = takeNotice(text)
   const failed = source.headers.find((header) => header.name === 'x-failed-recipients')?.value ?? null
   const own = new Set([source.from?.email, ...source.to.map((address) => address.email)])
@@ -78,11 +101,17 @@ function readWords(source: ReportSource, text: string): Pick<DeliveryReport, 'fi
 
 /** The report in a mail, or null when it is none. */
 export function readReport(source: ReportSource): DeliveryReport | null {
-  const status = source.attachments.find((part) => /^message\/(?:global-)?delivery-status$/.test(part.mimeType))
-  const isReport = /^multipart\/report/i.test(source.content_type) && !/report-type\s*=\s*"?(?:disposition|feedback)/i.test(source.content_type)
+  const status = source.attachments.find((part) =>
+    /^message\/(?:global-)?delivery-status$/.test(part.mimeType),
+  )
+  const isReport =
+    /^multipart\/report/i.test(source.content_type) &&
+    !/report-type\s*=\s*"?(?:disposition|feedback)/i.test(source.content_type)
   if (status === undefined && !isReport && !isDaemon(source)) return null
   const fields = status === undefined ? '' : readPart(status)
-  const original = source.attachments.filter((part) => /^(?:message\/|text\/rfc822-headers|text\/plain)/.test(part.mimeType) && part !== status)
+  const original = source.attachments.filter(
+    (part) => /^(?:message\/|text\/rfc822-headers|text\/plain)/.test(part.mimeType) && part !== status,
+  )
   const text = source.text.slice(0, MAX_PART)
   const words = readWords(source, text)
   const embedded = [...original.slice(0, 5).map(readPart), text, fields].join('\n')
@@ -93,7 +122,10 @@ export function readReport(source: ReportSource): DeliveryReport | null {
   const statusField = readField(fields, 'status')
   const code = /[245]\.\d{1,3}\.\d{1,3}/.exec(statusField ?? '')?.[0] ?? null
   return {
-    final_recipient: readRecipient(readField(fields, 'original-recipient')) ?? readRecipient(readField(fields, 'final-recipient')) ?? words.final_recipient,
+    final_recipient:
+      readRecipient(readField(fields, 'original-recipient')) ??
+      readRecipient(readField(fields, 'final-recipient')) ??
+      words.final_recipient,
     status: code ?? words.status,
     action: readField(fields, 'action')?.toLowerCase().split(/[\s(]/)[0] ?? null,
     original_message_id: id ?? null,

@@ -62,33 +62,27 @@ function toCharacter(code: number): string {
   return code > 0 && code <= 0x10ffff ? String.fromCodePoint(code) : ''
 }
 
+/** Pixels in a unit, roughly: only the size that nobody can read matters. */
+const PIXELS = new Map([
+  ['em', 16],
+  ['rem', 16],
+  ['ex', 16],
+  ['ch', 16],
+  ['%', 0.16],
+  ['pt', 1.33],
+  ['in', 96],
+  ['cm', 38],
+  ['mm', 3.8],
+  ['vw', 8],
+  ['vh', 8],
+])
+
 /** A length in about pixels, or null when it is no length. */
 function readLength(value: string | undefined): number | null {
   const match = /^([+-]?(?:\d{1,7}(?:\.\d{0,9})?|\.\d{1,9}))\s*([a-z%]*)$/.exec(value ?? '')
   if (!match) return null
   const number = Number(match[1])
-  switch (match[2]) {
-    case 'em':
-    case 'rem':
-    case 'ex':
-    case 'ch':
-      return number * 16
-    case '%':
-      return number * 0.16
-    case 'pt':
-      return number * 1.33
-    case 'in':
-      return number * 96
-    case 'cm':
-      return number * 38
-    case 'mm':
-      return number * 3.8
-    case 'vw':
-    case 'vh':
-      return number * 8
-    default:
-      return number
-  }
+  return number * (PIXELS.get(match[2] ?? '') ?? 1)
 }
 
 export function readColor(value: string | undefined): Rgb | null | 'transparent' {
@@ -96,7 +90,7 @@ export function readColor(value: string | undefined): Rgb | null | 'transparent'
   if (text === 'transparent') return 'transparent'
   const hex = /^#?([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/.exec(text)?.[1]
   if (hex !== undefined && (text.startsWith('#') || hex.length === 6)) {
-    const full = hex.length <= 4 ? [...hex].map((digit) => digit + digit).join('') : hex
+    const full = hex.length <= 4 ? hex.replace(/./g, '$&$&') : hex
     if (full.length === 8 && full.endsWith('00')) return 'transparent'
     return [0, 2, 4].map((at) => Number.parseInt(full.slice(at, at + 2), 16)) as unknown as Rgb
   }
@@ -153,10 +147,10 @@ function isOffScreen(css: Map<string, string>): boolean {
 }
 
 function hidesText(css: Map<string, string>): boolean {
-  if (/^none/.test(css.get('display') ?? '')) return true
+  if (css.get('display')?.startsWith('none')) return true
   if (/^(?:hidden|collapse)/.test(css.get('visibility') ?? '')) return true
   // Word's own property for hidden text; Outlook obeys it.
-  if (/^all/.test(css.get('mso-hide') ?? '')) return true
+  if (css.get('mso-hide')?.startsWith('all')) return true
   const opacity = readLength(css.get('opacity'))
   if (opacity !== null && opacity <= ((css.get('opacity') ?? '').endsWith('%') ? 0.8 : 0.05)) return true
   if (/opacity\s*[(=]\s*0(?:\.0\d*)?\s*%?\s*\)/.test(css.get('filter') ?? '')) return true

@@ -11,7 +11,13 @@ import { htmlToText } from './html-to-text'
 import { capReferences, type MessageId, readIds, readMessageId } from './message-id'
 import { restoreSize, slimRaw } from './slim-raw'
 
-export type { MailAddress, MailAttachment, MailHeader, DeliveryReport, ParsedMail } from '../policy/mail-facts'
+export type {
+  MailAddress,
+  MailAttachment,
+  MailHeader,
+  DeliveryReport,
+  ParsedMail,
+} from '../policy/mail-facts'
 
 export class UnparsableMail extends Error {
   readonly reason: 'empty' | 'too_large' | 'no_headers' | 'broken'
@@ -98,7 +104,10 @@ function readDate(date: string | undefined): string | null {
 /** A text part that only asks for another program stands for no text. */
 function isPlaceholder(text: string): boolean {
   const short = text.trim()
-  return short === '' || (short.length < 250 && /\bhtml\b|view (?:this|the) (?:e-?mail|message) (?:in|online)/i.test(short))
+  return (
+    short === '' ||
+    (short.length < 250 && /\bhtml\b|view (?:this|the) (?:e-?mail|message) (?:in|online)/i.test(short))
+  )
 }
 
 function squeeze(text: string): string {
@@ -110,7 +119,8 @@ function readText(mail: Email): { text: string; hidden_text: string; truncated: 
   if (mail.html === undefined) return { text: plain, hidden_text: '', truncated: false }
   const html = htmlToText(cleanText(mail.html))
   // Where a mail mixes parts, the parser's own conversion of the HTML ones would bring the hidden text back in.
-  const leaks = html.hidden_text !== '' && squeeze(plain.slice(0, MAX_TEXT)).includes(html.hidden_text.slice(0, 200))
+  const leaks =
+    html.hidden_text !== '' && squeeze(plain.slice(0, MAX_TEXT)).includes(html.hidden_text.slice(0, 200))
   const usePlain = mail.text !== undefined && !leaks && (!isPlaceholder(plain) || html.text.trim() === '')
   return { text: usePlain ? plain : html.text, hidden_text: html.hidden_text, truncated: html.truncated }
 }
@@ -147,7 +157,14 @@ export async function parseMessage(raw: Uint8Array): Promise<ParsedMail> {
     message_id: id.id,
     message_id_malformed: id.malformed,
     in_reply_to,
-    references: capReferences(readIds(mail.headers.filter((header) => header.key === 'references').map((header) => header.value).join(' '))),
+    references: capReferences(
+      readIds(
+        mail.headers
+          .filter((header) => header.key === 'references')
+          .map((header) => header.value)
+          .join(' '),
+      ),
+    ),
     from,
     sender,
     reply_to,
@@ -163,7 +180,16 @@ export async function parseMessage(raw: Uint8Array): Promise<ParsedMail> {
     attachments: readAttachments(mail, cuts),
     authentication_results: readValues(headers, 'authentication-results').slice(0, 50),
     headers,
-    report: readReport({ content_type: readValues(headers, 'content-type')[0] ?? '', headers, from, to, subject, text, in_reply_to, attachments: mail.attachments }),
+    report: readReport({
+      content_type: readValues(headers, 'content-type')[0] ?? '',
+      headers,
+      from,
+      to,
+      subject,
+      text,
+      in_reply_to,
+      attachments: mail.attachments,
+    }),
     truncated: degraded || body.truncated || body.text.length > MAX_TEXT,
   }
 }

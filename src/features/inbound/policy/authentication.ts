@@ -61,7 +61,14 @@ function readResult(part: string): Result | null {
     const equals = word.indexOf('=')
     if (equals <= 0) continue
     const name = word.slice(0, equals).toLowerCase()
-    if (!properties.has(name)) properties.set(name, word.slice(equals + 1).replaceAll('"', '').toLowerCase())
+    if (!properties.has(name))
+      properties.set(
+        name,
+        word
+          .slice(equals + 1)
+          .replaceAll('"', '')
+          .toLowerCase(),
+      )
   }
   return { method: (first[1] ?? '').toLowerCase(), result: (first[2] ?? '').toLowerCase(), properties }
 }
@@ -81,9 +88,12 @@ function readResults(value: string): Results | null {
 function isTrusted(results: Results, provider: 'google' | 'microsoft'): boolean {
   const id = results.authserv_id
   if (provider === 'google') return id === 'mx.google.com'
-  if (id !== null) return /^(?:[a-z0-9-]+\.){1,6}protection\.outlook\.com$/.test(id) || id === 'protection.outlook.com'
+  if (id !== null)
+    return /^(?:[a-z0-9-]+\.){1,6}protection\.outlook\.com$/.test(id) || id === 'protection.outlook.com'
   // Without a name, it has to be what Exchange writes: SPF first, and its own composite verdict.
-  return results.results[0]?.method === 'spf' && results.results.some((result) => result.method === 'compauth')
+  return (
+    results.results[0]?.method === 'spf' && results.results.some((result) => result.method === 'compauth')
+  )
 }
 
 /** The verdict of the topmost header, for the domain of From. */
@@ -95,20 +105,28 @@ export function readDmarc(
   const top = authentication_results[0]
   if (top === undefined) return { verdict: 'none', detail: 'no Authentication-Results' }
   const results = readResults(top)
-  if (results === null) return { verdict: 'none', detail: 'the topmost Authentication-Results cannot be read' }
+  if (results === null)
+    return { verdict: 'none', detail: 'the topmost Authentication-Results cannot be read' }
   if (!isTrusted(results, provider)) {
-    return { verdict: 'none', detail: `the topmost Authentication-Results is not ${provider}'s: ${(results.authserv_id ?? 'unnamed').slice(0, 100)}` }
+    return {
+      verdict: 'none',
+      detail: `the topmost Authentication-Results is not ${provider}'s: ${(results.authserv_id ?? 'unnamed').slice(0, 100)}`,
+    }
   }
   const dmarc = results.results.filter((result) => result.method === 'dmarc')
   const [first] = dmarc
   if (first === undefined) return { verdict: 'none', detail: 'no dmarc result' }
   if (dmarc.length > 1) return { verdict: 'fail', detail: 'several dmarc results' }
-  if (first.result === 'none' || first.result === 'bestguesspass') return { verdict: 'none', detail: `dmarc=${first.result}` }
+  if (first.result === 'none' || first.result === 'bestguesspass')
+    return { verdict: 'none', detail: `dmarc=${first.result}` }
   if (first.result !== 'pass') return { verdict: 'fail', detail: `dmarc=${first.result}` }
   const domain = first.properties.get('header.from')?.replace(/\.$/, '')
   const wanted = from_domain.trim().toLowerCase().replace(/\.$/, '')
   if (wanted === '' || domain !== wanted) {
-    return { verdict: 'fail', detail: `dmarc=pass, but for ${(domain ?? 'no domain').slice(0, 100)} instead of ${wanted.slice(0, 100)}` }
+    return {
+      verdict: 'fail',
+      detail: `dmarc=pass, but for ${(domain ?? 'no domain').slice(0, 100)} instead of ${wanted.slice(0, 100)}`,
+    }
   }
   return { verdict: 'pass', detail: `dmarc=pass header.from=${domain}` }
 }

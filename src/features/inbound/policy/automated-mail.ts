@@ -70,9 +70,11 @@ const MIN_REPEATED = 20
 
 function readReportRules(mail: ParsedMail): Rule[] {
   const type = (readHeader(mail.headers, 'content-type') ?? '').toLowerCase()
-  const report = /^multipart\/report/.test(type)
+  const report = type.startsWith('multipart/report')
   const kind = /report-type\s*=\s*"?([a-z-]+)/.exec(type)?.[1] ?? ''
-  const dsn = (report && (kind === '' || kind === 'delivery-status')) || mail.attachments.some((part) => /^message\/(?:global-)?delivery-status$/.test(part.mime_type))
+  const dsn =
+    (report && (kind === '' || kind === 'delivery-status')) ||
+    mail.attachments.some((part) => /^message\/(?:global-)?delivery-status$/.test(part.mime_type))
   const good = mail.report?.action != null && readBounce(mail.report, '') === null
   const daemon = readDaemonSender(mail)
   const failed = readHeader(mail.headers, 'x-failed-recipients')
@@ -87,20 +89,42 @@ function readReportRules(mail: ParsedMail): Rule[] {
     ['failed_recipients', failed, 'bounce'],
     ['daemon_sender', daemon !== null && !away ? daemon : null, 'bounce'],
     ['postmaster_failure', isPostmaster(mail) && failure ? mail.subject : null, 'bounce'],
-    ['null_sender_failure', nullSender && !away && (isBounceSubject(mail.subject) || (mail.report !== null && tellsFailure(mail.text))) ? mail.subject : null, 'bounce'],
+    [
+      'null_sender_failure',
+      nullSender &&
+      !away &&
+      (isBounceSubject(mail.subject) || (mail.report !== null && tellsFailure(mail.text)))
+        ? mail.subject
+        : null,
+      'bounce',
+    ],
     // No sign but the words: a person may write so too, unless a code of the mail system stands in the text.
-    ['failure_subject', isBounceSubject(mail.subject) && tellsFailure(mail.text) && mail.report?.status != null && !/^(?:re|fwd?|aw|wg|tr|rv|sv|antw?):/i.test(mail.subject) ? mail.subject : null, 'bounce'],
+    [
+      'failure_subject',
+      isBounceSubject(mail.subject) &&
+      tellsFailure(mail.text) &&
+      mail.report?.status != null &&
+      !/^(?:re|fwd?|aw|wg|tr|rv|sv|antw?):/i.test(mail.subject)
+        ? mail.subject
+        : null,
+      'bounce',
+    ],
   ]
 }
 
 function readMachineRules(mail: ParsedMail, context: MailContext, own: ReadonlySet<string>): Rule[] {
   const marker = context.our_loop_marker
-  const looped = marker === undefined || marker === '' ? undefined : mail.headers.find((header) => header.value.includes(marker))
+  const looped =
+    marker === undefined || marker === ''
+      ? undefined
+      : mail.headers.find((header) => header.value.includes(marker))
   const ownList = isOwnList(mail, own)
   const precedence = readPrecedence(mail)
   const list = readListHeader(mail)
   const body = normalizeBody(mail.stripped_text)
-  const repeated = body.length >= MIN_REPEATED && context.earlier_inbound_bodies.some((earlier) => normalizeBody(earlier) === body)
+  const repeated =
+    body.length >= MIN_REPEATED &&
+    context.earlier_inbound_bodies.some((earlier) => normalizeBody(earlier) === body)
   const away = isAwaySubject(mail.subject)
   return [
     ['auto_submitted', readAutoSubmitted(mail), 'automated'],
@@ -109,9 +133,17 @@ function readMachineRules(mail: ParsedMail, context: MailContext, own: ReadonlyS
     ['out_of_office_subject', away ? mail.subject : null, 'automated'],
     // Before the list rules: a responder may say "Precedence: bulk", and is a responder all the same.
     ['null_return_path', hasNullReturnPath(mail) ? 'empty Return-Path' : null, 'automated'],
-    ['precedence', precedence === null || (ownList && precedence === 'list') ? null : precedence, precedence === 'list' || (precedence === 'bulk' && list !== null) ? 'list' : 'automated'],
+    [
+      'precedence',
+      precedence === null || (ownList && precedence === 'list') ? null : precedence,
+      precedence === 'list' || (precedence === 'bulk' && list !== null) ? 'list' : 'automated',
+    ],
     ['list_header', ownList ? null : list, 'list'],
-    ['feedback_id', readHeader(mail.headers, 'feedback-id') === null || ownList ? null : 'Feedback-ID', 'automated'],
+    [
+      'feedback_id',
+      readHeader(mail.headers, 'feedback-id') === null || ownList ? null : 'Feedback-ID',
+      'automated',
+    ],
     ['no_reply_sender', readNoReplySender(mail), 'automated'],
     ['repeated_body', repeated ? 'same text as an earlier mail of this thread' : null, 'automated'],
   ]
@@ -126,15 +158,35 @@ function readObjections(mail: ParsedMail, own: ReadonlySet<string>): AutoReplyOb
   const recipients = listRecipients(mail)
   const suppress = readHeader(mail.headers, 'x-auto-response-suppress')
   // [MS-OXCMAIL] §2.2.3.2.14; Exchange writes it into people's mail too.
-  add('x_auto_response_suppress', suppress !== null && /\b(?:all|oof|autoreply)\b/i.test(suppress) ? suppress : null)
+  add(
+    'x_auto_response_suppress',
+    suppress !== null && /\b(?:all|oof|autoreply)\b/i.test(suppress) ? suppress : null,
+  )
   add('missing_from', mail.from === null ? 'no valid From' : null)
   add('several_senders', countSenders(mail.headers) > 1 ? 'more than one From header' : null)
-  add('malformed_message_id', mail.message_id_malformed ? 'its Message-ID cannot be answered to safely' : null)
+  add(
+    'malformed_message_id',
+    mail.message_id_malformed ? 'its Message-ID cannot be answered to safely' : null,
+  )
   add('missing_message_id', mail.message_id === null && !mail.message_id_malformed ? 'no Message-ID' : null)
-  add('not_addressed_to_us', recipients.some((address) => own.has(baseOf(address.email))) ? null : 'none of our addresses in To or Cc')
+  add(
+    'not_addressed_to_us',
+    recipients.some((address) => own.has(baseOf(address.email))) ? null : 'none of our addresses in To or Cc',
+  )
   add('several_recipients', recipients.length > 1 ? `${recipients.length} recipients` : null)
-  add('foreign_reply_to', mail.reply_to_foreign ? mail.reply_to.map((address) => address.email).slice(0, 3).join(', ') : null)
-  add('own_reply_to', mail.reply_to.some((address) => own.has(baseOf(address.email))) ? 'Reply-To is ours' : null)
+  add(
+    'foreign_reply_to',
+    mail.reply_to_foreign
+      ? mail.reply_to
+          .map((address) => address.email)
+          .slice(0, 3)
+          .join(', ')
+      : null,
+  )
+  add(
+    'own_reply_to',
+    mail.reply_to.some((address) => own.has(baseOf(address.email))) ? 'Reply-To is ours' : null,
+  )
   add('own_list', isOwnList(mail, own) ? 'came through our own group address' : null)
   add('out_of_office_body', isAwayBody(mail.stripped_text) ? 'reads like an automatic answer' : null)
   add('truncated', mail.truncated ? 'not read to its end' : null)
@@ -142,7 +194,9 @@ function readObjections(mail: ParsedMail, own: ReadonlySet<string>): AutoReplyOb
 }
 
 export function classifyMail(mail: ParsedMail, context: MailContext): MailVerdict {
-  const own = new Set([...context.own_addresses, context.mailbox_email].map((email) => baseOf(email.trim().toLowerCase())))
+  const own = new Set(
+    [...context.own_addresses, context.mailbox_email].map((email) => baseOf(email.trim().toLowerCase())),
+  )
   const from = mail.from === null ? null : baseOf(mail.from.email)
   // Our own automatic mail, synced from the Sent folder, is ours before it is automatic.
   const ownRule: Rule = ['own_mail', from !== null && own.has(from) ? from : null, 'own']
@@ -151,12 +205,21 @@ export function classifyMail(mail: ParsedMail, context: MailContext): MailVerdic
   const classification = decided?.[2] ?? 'human'
   const objections = readObjections(mail, own)
   const verdicts = [
-    ...rules.map(([rule, found]) => ({ rule, passed: found === null, detail: found === null ? '' : found.slice(0, 300) })),
+    ...rules.map(([rule, found]) => ({
+      rule,
+      passed: found === null,
+      detail: found === null ? '' : found.slice(0, 300),
+    })),
     ...objections.map(({ rule, detail }) => ({ rule, passed: false, detail })),
   ]
-  const no_auto_reply = decided ? [{ rule: decided[0], detail: (decided[1] ?? '').slice(0, 300) }, ...objections] : objections
+  const no_auto_reply = decided
+    ? [{ rule: decided[0], detail: (decided[1] ?? '').slice(0, 300) }, ...objections]
+    : objections
   const bounce = classification === 'bounce' ? readBounce(mail.report, mail.text) : null
-  const away = classification === 'automated' ? readAwayUntil(`${mail.subject}\n${mail.stripped_text}`, mail.sent_at) : null
+  const away =
+    classification === 'automated'
+      ? readAwayUntil(`${mail.subject}\n${mail.stripped_text}`, mail.sent_at)
+      : null
   return {
     classification,
     verdicts,

@@ -3,7 +3,20 @@
 
 import type { DeliveryReport } from './mail-facts'
 
-export const BOUNCE_REASONS = ['unknown_user', 'unknown_host', 'moved', 'mailbox_full', 'disabled', 'policy', 'spam', 'too_large', 'loop', 'local_error', 'delayed', 'other'] as const
+export const BOUNCE_REASONS = [
+  'unknown_user',
+  'unknown_host',
+  'moved',
+  'mailbox_full',
+  'disabled',
+  'policy',
+  'spam',
+  'too_large',
+  'loop',
+  'local_error',
+  'delayed',
+  'other',
+] as const
 export type BounceReason = (typeof BOUNCE_REASONS)[number]
 
 export interface Bounce {
@@ -16,16 +29,37 @@ export interface Bounce {
 }
 
 const WORDS: readonly (readonly [BounceReason, RegExp])[] = [
-  ['mailbox_full', /mailbox (?:is |has )?(?:full|exceeded)|over ?quota|quota (?:exceeded|full)|exceeds? .{0,20}quota|out of storage|insufficient (?:disk|storage)|mailbox size limit|is full|disk quota|not enough (?:disk|space)/i],
-  ['local_error', /procmail|couldn.t create|can.t create|command (?:output|died)|mailer error|local configuration error|i\/o error|unable to (?:lock|write)|system (?:error|config)/i],
-  ['spam', /spam|junk|blacklist|block ?list|blocklisted|\bdnsbl\b|\brbl\b|spamhaus|barracuda|uribl|surbl|poor reputation|bad reputation|virus|malware|content (?:rejected|filter)/i],
-  ['policy', /\bspf\b|dkim|dmarc|unauthenticated|authentication (?:required|fail)|not authori[sz]ed|policy|access denied|relay(?:ing)? (?:access )?denied|unable to relay|not permitted|not allowed|rate limit|too many|blocked|greylist|graylist|tls|rejected by|refused to accept|sender (?:address )?(?:rejected|denied|verify)|restricted/i],
+  [
+    'mailbox_full',
+    /mailbox (?:is |has )?(?:full|exceeded)|over ?quota|quota (?:exceeded|full)|exceeds? .{0,20}quota|out of storage|insufficient (?:disk|storage)|mailbox size limit|is full|disk quota|not enough (?:disk|space)/i,
+  ],
+  [
+    'local_error',
+    /procmail|couldn.t create|can.t create|command (?:output|died)|mailer error|local configuration error|i\/o error|unable to (?:lock|write)|system (?:error|config)/i,
+  ],
+  [
+    'spam',
+    /spam|junk|blacklist|block ?list|blocklisted|\bdnsbl\b|\brbl\b|spamhaus|barracuda|uribl|surbl|poor reputation|bad reputation|virus|malware|content (?:rejected|filter)/i,
+  ],
+  [
+    'policy',
+    /\bspf\b|dkim|dmarc|unauthenticated|authentication (?:required|fail)|not authori[sz]ed|policy|access denied|relay(?:ing)? (?:access )?denied|unable to relay|not permitted|not allowed|rate limit|too many|blocked|greylist|graylist|tls|rejected by|refused to accept|sender (?:address )?(?:rejected|denied|verify)|restricted/i,
+  ],
   ['loop', /hop count|too many hops|mail loop|routing loop|loops? back/i],
   ['too_large', /too (?:large|big)|message size exceeds|exceeds .{0,20}(?:maximum|limit|size)|size limit/i],
   ['disabled', /disabled|suspended|discontinued|inactive|deactivated|expired|on hold|not active|locked/i],
-  ['moved', /has moved|no longer (?:with|at|works|here|employed)|not our customer|please forward|changed (?:his|her|their|my) (?:e-?mail )?address/i],
-  ['unknown_host', /host (?:or domain name )?(?:not found|unknown)|unknown host|domain (?:name )?(?:not found|does(?:n.t| not) exist|is invalid)|no (?:such|mx) (?:domain|record|host)|nxdomain|dns (?:error|lookup fail)|name (?:service|server) (?:error|fail)|unrouteable (?:mail )?domain|bad destination (?:host|system)/i],
-  ['unknown_user', /user (?:is )?(?:unknown|not found|not known)|unknown (?:user|recipient|local|address|account)|no such (?:user|mailbox|recipient|address|person|account|local)|(?:address|recipient|mailbox|account|user|person) .{0,60}(?:not found|unknown|does(?:n.t| not) exist|not exist|could ?n.t be found|invalid|rejected|unavailable|not (?:listed|valid|known|a valid))|does(?:n.t| not) (?:have|exist)|invalid (?:recipient|mailbox|address|user)|recipientnotfound|not a (?:valid|known) (?:user|mailbox|recipient)|no mailbox|undeliverable address|not listed in|unrouteable address|no account by that name/i],
+  [
+    'moved',
+    /has moved|no longer (?:with|at|works|here|employed)|not our customer|please forward|changed (?:his|her|their|my) (?:e-?mail )?address/i,
+  ],
+  [
+    'unknown_host',
+    /host (?:or domain name )?(?:not found|unknown)|unknown host|domain (?:name )?(?:not found|does(?:n.t| not) exist|is invalid)|no (?:such|mx) (?:domain|record|host)|nxdomain|dns (?:error|lookup fail)|name (?:service|server) (?:error|fail)|unrouteable (?:mail )?domain|bad destination (?:host|system)/i,
+  ],
+  [
+    'unknown_user',
+    /user (?:is )?(?:unknown|not found|not known)|unknown (?:user|recipient|local|address|account)|no such (?:user|mailbox|recipient|address|person|account|local)|(?:address|recipient|mailbox|account|user|person) .{0,60}(?:not found|unknown|does(?:n.t| not) exist|not exist|could ?n.t be found|invalid|rejected|unavailable|not (?:listed|valid|known|a valid))|does(?:n.t| not) (?:have|exist)|invalid (?:recipient|mailbox|address|user)|recipientnotfound|not a (?:valid|known) (?:user|mailbox|recipient)|no mailbox|undeliverable address|not listed in|unrouteable address|no account by that name/i,
+  ],
 ]
 
 const HARD: ReadonlySet<BounceReason> = new Set(['unknown_user', 'unknown_host', 'moved'])
@@ -33,7 +67,7 @@ const HARD: ReadonlySet<BounceReason> = new Set(['unknown_user', 'unknown_host',
 function readReasonOfCode(status: string | null): BounceReason | null {
   if (status === null) return null
   if (status.startsWith('4.')) return /^4\.2\.2$/.test(status) ? 'mailbox_full' : 'delayed'
-  if (/^5\.7\./.test(status)) return 'policy'
+  if (status.startsWith('5.7.')) return 'policy'
   if (status === '5.2.2') return 'mailbox_full'
   if (status === '5.2.1') return 'disabled'
   if (status === '5.2.3' || status === '5.3.4') return 'too_large'
@@ -55,11 +89,17 @@ export function readBounce(report: DeliveryReport | null, text: string): Bounce 
   if (report?.action && /^(?:delivered|relayed|expanded)$/.test(report.action)) return null
   const status = report?.status ?? null
   const code = readReasonOfCode(status)
-  const words = readReasonOfWords(`${report?.diagnostic ?? ''}`.slice(0, 2000)) ?? readReasonOfWords(text.slice(0, 3000))
+  const words =
+    readReasonOfWords(`${report?.diagnostic ?? ''}`.slice(0, 2000)) ?? readReasonOfWords(text.slice(0, 3000))
   let reason: BounceReason = code ?? words ?? 'other'
   if (report?.action === 'delayed') reason = 'delayed'
   // A dead address by its code, but words of a full disk, a filter or a script: such servers answer 5.1.1 to everything.
-  else if (code === 'unknown_user' && words !== null && ['mailbox_full', 'local_error', 'spam'].includes(words) && report?.diagnostic) {
+  else if (
+    code === 'unknown_user' &&
+    words !== null &&
+    ['mailbox_full', 'local_error', 'spam'].includes(words) &&
+    report?.diagnostic
+  ) {
     reason = readReasonOfWords(report.diagnostic) ?? reason
   }
   return {

@@ -5,7 +5,8 @@
 const all = (...parts: string[]): RegExp => new RegExp(parts.join('|'), 'u')
 const gap = (max: number): string => `[^\\n]{0,${max}}?`
 
-const INSTRUCTIONS = '(?:instruction|prompt|rule|direction|guideline|command|directive|constraint|restriction|safety|training|programming)'
+const INSTRUCTIONS =
+  '(?:instruction|prompt|rule|direction|guideline|command|directive|constraint|restriction|safety|training|programming)'
 
 export const PATTERNS: readonly (readonly [reason: string, pattern: RegExp])[] = [
   [
@@ -15,7 +16,7 @@ export const PATTERNS: readonly (readonly [reason: string, pattern: RegExp])[] =
       `\\b(?:ignore|disregard|forget) (?:all |everything |anything )(?:above|before|previous|prior|you (?:were|have been|know)|that (?:was|came))`,
       `\\b(?:new|updated|real|actual|revised) (?:system )?(?:instructions?|prompt|directives?)(?: for (?:you|the (?:ai|assistant|model)))? ?(?::|are\\b|follow\\b|begin)`,
       `(?:ignorier\\p{L}*|vergiss|vergessen sie|missachte\\p{L}*|befolge\\p{L}* nicht)${gap(50)}(?:anweisung|instruktion|vorgabe|befehl|richtlinie|prompt)`,
-      `(?:ignore[rz]?|oublie[rz]?|ne (?:tiens|tenez) pas compte|fais abstraction)${gap(40)}(?:instructions|consignes|directives|règles précédentes|prompt)`,
+      `(?:ignore[rz]?|oublie[rz]?|ne (?:tiens|tenez) pas compte|fais abstraction)${gap(20)}\\b(?:les|vos|tes|ces|tes|des|toutes|aux)\\b${gap(25)}(?:instructions|consignes|directives|règles précédentes|prompt)`,
       `(?:ignor[ae]|olvid[ae]|omit[ae]|descart[ae]|haz caso omiso)${gap(40)}(?:instrucciones|órdenes|ordenes|indicaciones anteriores|prompt)`,
       `(?:ignor[ai]|dimentic[ah]\\p{L}*|non seguire)${gap(40)}(?:istruzioni|direttive|prompt)`,
       `(?:ignor[ea]|esque[çc]a|desconsidere)${gap(40)}(?:instruções|instrucoes|ordens|prompt)`,
@@ -69,7 +70,7 @@ export const PATTERNS: readonly (readonly [reason: string, pattern: RegExp])[] =
     'asks_for_data',
     all(
       `\\b(?:send|forward|e-?mail|give|share|export|list|show|provide|dump|leak|transfer|upload|post|reveal|copy)\\b (?:me |us |over |out |to me |back )?(?:a (?:full |complete )?(?:list|copy|dump) of )?(?:all |every |the |your |other |any |entire |full |complete |of |stored |customer.?s? |client.?s? ){1,5}(?:leads?\\b|customer (?:data|list|records|e-?mails?)|client (?:data|list|records|e-?mails?)|contacts? (?:list|data|book)|contacts\\b|inbox|mailbox|database|passwords?|credentials|api[ -]?keys?|access tokens?|secrets\\b|conversations\\b|internal (?:data|notes|documents)|confidential)`,
-      `\\b(?:forward|redirect|bcc|blind copy|exfiltrate|auto-?forward)\\b (?:me |us )?(?:all |every |any |this |the |your |entire |future |incoming |new |other ){1,5}(?:e-?mails?|mails?|messages?|correspondence|conversations?|threads?|inbox|mailbox)\\b[^\\n]{0,40}?(?:\\bto\\b|@)`,
+      `\\b(?:forward|redirect|bcc|blind copy|exfiltrate|auto-?forward)\\b (?:me |us )?(?:the |your )?(?:all |every |any |entire |future |incoming |other )(?:of |the |your |my |this |future |incoming |new |other |their ){0,4}(?:e-?mails?|mails?|messages?|correspondence|conversations?|threads?|inbox|mailbox)\\b[^\\n]{0,40}?(?:\\bto\\b|@)`,
       `\\b(?:api[ -]?keys?|passwords?|credentials|access tokens?)\\b[^\\n]{0,40}?\\b(?:to (?:this|the following|my) (?:address|url|server|e-?mail)|https?:)`,
       `(?:leite|sende|schicke?|übermittle|weiterleiten|zeige?)\\b${gap(30)}\\b(?:alle|sämtliche|die gesamte)\\b[^\\n]{0,25}?(?:e-?mails|kundendaten|kundenliste|leads|kontakte|kontaktdaten|nachrichten|passwör|zugangsdaten|datenbank)`,
       `(?:transf[ée]re[rz]?|envoie[rz]?|envoyez|transmet\\p{L}*)${gap(30)}(?:tous les|toutes les|la liste (?:de )?(?:tous|des clients))[^\\n]{0,25}?(?:e-?mails|messages|courriels|contacts|prospects|clients|mots de passe|identifiants)`,
@@ -95,4 +96,5 @@ export const PATTERNS: readonly (readonly [reason: string, pattern: RegExp])[] =
 export const HIDDEN_IMPERATIVE =
   /(?:^|[.!?:;\n"] {0,3}|please |you must |always |bitte |veuillez |por favor )(?:ignore|disregard|send|forward|reply|respond|answer|say|tell|write|include|mark|classify|approve|accept|confirm|grant|offer|transfer|treat|recommend|prioriti[sz]e|rate|rank|assign|delete|export|reveal|execute|run|call|do not|don.t|never|always|assume|pretend|act as|summari[sz]e|translate|sende?|antworte|ignoriere|leite|répond|envoie|transfère|responde|envía|reenvía|ignora|rispondi|invia|ответь|отправь|игнорируй)\b/u
 
-export const HIDDEN_MODEL_WORDS = /\b(?:ai|llm|gpt|chatgpt|assistant|language model|prompt|instructions?|chatbot)\b/u
+export const HIDDEN_MODEL_WORDS =
+  /\b(?:ai|llm|gpt|chatgpt|assistant|language model|prompt|instructions?|chatbot)\b/u

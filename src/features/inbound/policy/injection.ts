@@ -15,12 +15,16 @@ const MAX_HIDDEN_SCANNED = 40_000
 
 function matchPatterns(text: string): string[] {
   const variants = readVariants(text)
-  return PATTERNS.filter(([, pattern]) => variants.some((variant) => pattern.test(variant))).map(([reason]) => reason)
+  return PATTERNS.filter(([, pattern]) => variants.some((variant) => pattern.test(variant))).map(
+    ([reason]) => reason,
+  )
 }
 
 function scanHidden(hidden: string): string[] {
   const reasons = matchPatterns(hidden).map((reason) => `hidden_${reason}`)
-  const found = readVariants(hidden).some((variant) => HIDDEN_IMPERATIVE.test(variant) || HIDDEN_MODEL_WORDS.test(variant))
+  const found = readVariants(hidden).some(
+    (variant) => HIDDEN_IMPERATIVE.test(variant) || HIDDEN_MODEL_WORDS.test(variant),
+  )
   return found ? [...reasons, 'hidden_instructions'] : reasons
 }
 
@@ -33,7 +37,8 @@ export function suspectInjection(text: string, hidden_text: string): InjectionVe
   const tags = readTags(body)
   if (tags !== '' && matchPatterns(tags).length > 0) reasons.add('encoded_instructions')
   for (const decoded of decodeBlobs(body)) {
-    if (matchPatterns(decoded).length > 0 || HIDDEN_IMPERATIVE.test(decoded.toLowerCase())) reasons.add('encoded_instructions')
+    if (matchPatterns(decoded).length > 0 || HIDDEN_IMPERATIVE.test(decoded.toLowerCase()))
+      reasons.add('encoded_instructions')
   }
   if (hidden.trim() !== '') for (const reason of scanHidden(hidden)) reasons.add(reason)
   return { suspected: reasons.size > 0, reasons: [...reasons] }
