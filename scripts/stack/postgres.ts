@@ -40,6 +40,11 @@ const FLAGS = {
   log_timezone: 'UTC',
 }
 
+export const embeddedOwnerUrl = (port: number, password: string) => urlOf(OWNER, password, port, DATABASE)
+
+const urlOf = (name: string, password: string, port: number, database: string) =>
+  `postgresql://${name}:${password}@127.0.0.1:${port}/${database}`
+
 export async function startPostgres(options: PostgresOptions): Promise<Postgres> {
   const { dataDir, port, password } = options
   mkdirSync(join(dataDir, 'logs'), { recursive: true })
@@ -52,9 +57,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   own(cluster, user)
   await endStalePostmaster(cluster)
 
-  const url = (name: string, database: string) =>
-    `postgresql://${name}:${password}@127.0.0.1:${port}/${database}`
-  const superuserUrl = url('postgres', 'postgres')
+  const superuserUrl = urlOf('postgres', password, port, 'postgres')
   const flags = Object.entries(FLAGS).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const kept = await keepRunning(supervisor, {
     name: 'postgres',
@@ -85,7 +88,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
     await kept.stop()
     throw error
   }
-  return Object.assign(kept, { ownerUrl: url(OWNER, DATABASE), superuserUrl })
+  return Object.assign(kept, { ownerUrl: embeddedOwnerUrl(port, password), superuserUrl })
 }
 
 async function binaries(): Promise<string> {

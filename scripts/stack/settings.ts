@@ -98,21 +98,29 @@ export const WORKER_SETTINGS = [
 
 const STACK_SETTINGS = ['PORT', 'DATA_DIR', 'DATABASE_URL', 'SEED', 'EMULATORS'] as const
 
-export function readSettings(root: string, env: Values = process.env): Settings {
+/** `claim` is called with DATA_DIR before anything in it is read or made: two starts must not share it. */
+export function readSettings(
+  root: string,
+  claim: (dataDir: string) => void,
+  env: Values = process.env,
+): Settings {
   const given = collect(root, env)
   const port = readPort(given.get('PORT'))
-  const dataDir = openDataDir(root, given.get('DATA_DIR') || '.inlet')
   checkKey('ENCRYPTION_KEY', given.get('ENCRYPTION_KEY'))
   checkUrl('BASE_URL', given.get('BASE_URL'), ['http:', 'https:'])
   checkUrl('DATABASE_URL', given.get('DATABASE_URL'), ['postgres:', 'postgresql:'])
+  const seed = readSwitch('SEED', given.get('SEED'))
+  const emulators = readSwitch('EMULATORS', given.get('EMULATORS'))
+  const dataDir = openDataDir(root, given.get('DATA_DIR') || '.inlet')
+  claim(dataDir)
   return {
     root,
     dataDir,
     ports: { api: port, google: port + 1, slack: port + 2, gateway: port + 8, postgres: port + 9 },
     baseUrl: (given.get('BASE_URL') || `http://127.0.0.1:${port}`).replace(/\/+$/, ''),
     databaseUrl: given.get('DATABASE_URL') || undefined,
-    seed: readSwitch('SEED', given.get('SEED')),
-    emulators: readSwitch('EMULATORS', given.get('EMULATORS')),
+    seed,
+    emulators,
     secrets: loadSecrets(dataDir),
     given,
   }

@@ -1,0 +1,117 @@
+// DATA_DIR/local.json: every address and sign-in of the local stack, for people, demo:mail and the tests.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { SLACK_TOKEN } from './emulators/slack.ts'
+import { writeFileAtomically } from './files.ts'
+import type { Ports, Settings } from './settings.ts'
+import { ACCOUNTS, DEMO, urlsOf } from './worker-env.ts'
+
+export interface LocalFile {
+  pid: number
+  data_dir: string
+  ports: Ports
+  urls: {
+    api: string
+    docs: string
+    google: string | null
+    slack: string | null
+    slack_webhook: string | null
+    gateway: string
+  }
+  /** `owner_url` migrates; `runtime_url` is what the Worker has. `superuser_url` only for the embedded PostgreSQL. */
+  database: { owner_url: string; runtime_url: string; superuser_url: string | null }
+  operator: { username: string; password: string }
+  demo: { organization: string; slug: string; email: string; password: string; mailbox: string }
+  google: {
+    client_id: string
+    client_secret: string
+    accounts: string[]
+    push_url: string
+    pubsub: Record<string, string>
+  } | null
+  slack: { webhook_url: string; token: string } | null
+  /** Set once the demo organization is complete, with the database that it is in. */
+  seeded: { at: string; database: string } | null
+}
+
+export interface DatabaseUrls {
+  ownerUrl: string
+  runtimeUrl: string
+  superuserUrl: string | undefined
+}
+
+const fileOf = (dataDir: string) => join(dataDir, 'local.json')
+
+export function readLocalFile(dataDir: string): LocalFile | undefined {
+  if (!existsSync(fileOf(dataDir))) return undefined
+  try {
+    return JSON.parse(readFileSync(fileOf(dataDir), 'utf8')) as LocalFile
+  } catch {
+    return undefined
+  }
+}
+
+export function writeLocalFile(local: LocalFile): void {
+  writeFileAtomically(fileOf(local.data_dir), `${JSON.stringify(local, null, 2)}\n`, 0o600)
+}
+
+export function describe(settings: Settings, env: Record<string, string>, database: DatabaseUrls): LocalFile {
+  const { dataDir, ports, emulators, secrets } = settings
+  const urls = urlsOf(settings)
+  const value = (name: string) => env[name] ?? ''
+  const seeded = readLocalFile(dataDir)?.seeded ?? null
+  return {
+    pid: process.pid,
+    data_dir: dataDir,
+    ports,
+    urls: {
+      api: urls.api,
+      docs: `${urls.api}/docs`,
+      google: emulators ? urls.google : null,
+      slack: emulators ? urls.slack : null,
+      slack_webhook: emulators ? urls.slackHook : null,
+      gateway: urls.gateway,
+    },
+    database: {
+      owner_url: database.ownerUrl,
+      runtime_url: database.runtimeUrl,
+      superuser_url: database.superuserUrl ?? null,
+    },
+    operator: { username: value('ADMIN_USERNAME'), password: value('ADMIN_PASSWORD') },
+    demo: {
+      organization: DEMO.organization,
+      slug: DEMO.slug,
+      email: DEMO.email,
+      password: secrets.DEMO_USER_PASSWORD,
+      mailbox: DEMO.mailbox,
+    },
+    google: emulators
+      ? {
+          client_id: value('GOOGLE_CLIENT_ID'),
+          client_secret: value('GOOGLE_CLIENT_SECRET'),
+          accounts: ACCOUNTS.map(({ email }) => email),
+          push_url: pushUrl(settings, env),
+          pubsub: {
+            topic: value('GOOGLE_PUBSUB_TOPIC'),
+            audience: value('GOOGLE_PUBSUB_AUDIENCE'),
+            service_account: value('GOOGLE_PUBSUB_SERVICE_ACCOUNT'),
+            issuer: value('GOOGLE_ISSUER'),
+          },
+        }
+      : null,
+    slack: emulators ? { webhook_url: urls.slackHook, token: SLACK_TOKEN } : null,
+    seeded: seeded?.database === databaseName(database.ownerUrl) ? seeded : null,
+  }
+}
+
+/** The emulated Google reaches the Worker here, also where BASE_URL is a public address. */
+export function pushUrl(settings: Settings, env: Record<string, string>): string {
+  const query = new URLSearchParams({ token: env['GMAIL_WEBHOOK_SECRET'] ?? '' })
+  return `${urlsOf(settings).api}/webhooks/gmail/push?${query.toString()}`
+}
+
+/** Which database, without the login. */
+export function databaseName(url: string): string {
+  const { host, pathname } = new URL(url)
+  return `${host}${pathname}`
+}
