@@ -2,12 +2,22 @@
 import { Hono } from 'hono'
 import { auditRoutes } from '#features/audit'
 import { authRoutes, operatorLoginRoutes } from '#features/auth'
+import { contactRoutes } from '#features/contacts'
+import { conversationRoutes } from '#features/conversations'
+import { leadRoutes } from '#features/leads'
+import { notificationRoutes } from '#features/notifications'
 import { onError, onNotFound } from '#http/errors'
 import { allowOrigins, limitBody, provideContext, requestId, secure } from '#http/middleware'
 import { type AppEnv, createRouter } from '#http/router'
 
 /** Served under /api/v1 and /api. */
-const api = createRouter().route('/', auditRoutes).route('/', authRoutes)
+const api = createRouter()
+  .route('/', auditRoutes)
+  .route('/', authRoutes)
+  .route('/', contactRoutes)
+  .route('/', conversationRoutes)
+  .route('/', leadRoutes)
+  .route('/', notificationRoutes)
 
 /** At the root only: operator, OAuth, webhooks, the public form, health. */
 const root = createRouter().route('/', operatorLoginRoutes)

@@ -1,6 +1,7 @@
+import { postNotice } from '#features/notifications'
 import type { AppJob } from '#platform/context'
 import { relayJob } from '#platform/outbox'
 import { subscribers } from './subscribers'
 
 /** Every job of the running system. */
-export const jobs: readonly AppJob[] = [relayJob(subscribers)]
+export const jobs: readonly AppJob[] = [relayJob(subscribers), postNotice]

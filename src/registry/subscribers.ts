@@ -1,4 +1,5 @@
+import { noticeSubscribers } from '#features/notifications'
 import type { Subscriber } from '#kernel/event'
 
 /** Which job follows from which event. */
-export const subscribers: readonly Subscriber[] = []
+export const subscribers: readonly Subscriber[] = [...noticeSubscribers]

@@ -1,8 +1,9 @@
 import { chainAudit } from '#features/audit'
+import { enqueueNotices } from '#features/notifications'
 import type { Sweep } from '#kernel/sweep'
 import type { Ctx } from '#platform/context'
 import { relaySweep } from '#platform/outbox'
 import { subscribers } from './subscribers'
 
 /** What each cron tick runs. */
-export const sweeps: readonly Sweep<Ctx>[] = [relaySweep(subscribers), chainAudit]
+export const sweeps: readonly Sweep<Ctx>[] = [relaySweep(subscribers), chainAudit, enqueueNotices]

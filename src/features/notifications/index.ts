@@ -1,0 +1,3 @@
+export { noticeSubscribers, postNotice } from './jobs/post-notice'
+export { notificationRoutes } from './routes'
+export { enqueueNotices } from './sweeps/notices'
