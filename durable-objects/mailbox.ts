@@ -1,3 +1,233 @@
+// One object per connected mailbox. It holds the tokens (sealed), the cursor and the only hand that touches the account.
+// What it decides is decided in #features/mailboxes; what it knows is copied to Postgres for people to see.
 import { createDurable } from 'itty-durable'
+import { findProvider, mailboxPolicy, mailboxReports } from '#features/mailboxes'
+import { loadOutgoing } from '#features/sending'
+import { fail, type Result, succeed } from '#kernel/failure'
+import { type Ctx, createContext } from '#platform/context'
+import type { CreatedDraft, MailboxPort, MailboxState, SentMessage, SyncReport } from '#platform/mailboxes'
+import { createAccount } from './mailbox/account'
+import { type Held, isConnected, nothing, refOf } from './mailbox/held'
+import { renewOnce, syncOnce } from './mailbox/sync'
 
-export class Mailbox extends createDurable({ autoPersist: false }) {}
+// After a crash, or when our own database was away: soon, and without a storm.
+const ALARM_AFTER_CRASH_MS = 15_000
+
+export class Mailbox extends createDurable({ autoPersist: false }) implements MailboxPort {
+  declare state: DurableObjectState & { env: Env }
+  held: Held = { ...nothing }
+  // Private fields are never persisted: promises, and what may be lost.
+  readonly #deps = { held: () => this.held, persist: () => this.persist() }
+  readonly #account = createAccount(this.#deps)
+  #syncing: Promise<Result<SyncReport>> | null = null
+  #again = false
+  #poked = false
+  #pushed_at: Date | null = null
+
+  async connect(
+    org_id: string,
+    mailbox_id: string,
+    provider: string,
+    email: string,
+    sealed_tokens: string,
+  ): Promise<Result<SyncReport>> {
+    // A reconnect goes on from the old cursor: what arrived meanwhile is not lost.
+    const { cursor, recovery, last_synced_at } = this.held
+    this.#account.forget()
+    this.held = {
+      ...nothing,
+      org_id,
+      mailbox_id,
+      provider,
+      email,
+      sealed_tokens,
+      cursor,
+      recovery,
+      last_synced_at,
+    }
+    await this.persist()
+    await this.setAlarm(Date.now() + ALARM_AFTER_CRASH_MS)
+    const ctx = this.#context()
+    await renewOnce(ctx, this.#account, this.#deps)
+    return this.#sync(ctx, true)
+  }
+
+  /** Fifty pushes at once are one alarm. */
+  async poke(): Promise<Result<null>> {
+    if (!isConnected(this.held)) return succeed(null)
+    this.#poked = true
+    this.#pushed_at = new Date()
+    await this.#wakeLater()
+    return succeed(null)
+  }
+
+  async sync(as_of: string): Promise<Result<SyncReport>> {
+    return this.#sync(this.#context(as_of), false)
+  }
+
+  async renewWatch(as_of: string): Promise<Result<{ watch_expires_at: string | null }>> {
+    const ctx = this.#context(as_of)
+    const renewed = await renewOnce(ctx, this.#account, this.#deps)
+    if (!renewed.ok) return renewed
+    if (isConnected(this.held)) await this.#report(ctx, false, false)
+    return succeed({ watch_expires_at: this.held.watch_expires_at })
+  }
+
+  async createDraft(send_id: string): Promise<Result<CreatedDraft>> {
+    const ctx = this.#context()
+    const outgoing = await loadOutgoing(ctx, this.held.org_id, send_id)
+    if (!outgoing) return fail('permanent', 'send_not_claimed', 'The send is not claimed any more.')
+    const created = await this.#account.call(ctx, (provider, api) =>
+      provider.createDraft(api, { raw: outgoing.raw, thread_id: outgoing.provider_thread_id }),
+    )
+    if (!created.ok) return created
+    return succeed({ provider_draft_id: created.value.draft_id, provider_thread_id: created.value.thread_id })
+  }
+
+  async sendDraft(provider_draft_id: string): Promise<Result<SentMessage>> {
+    return this.#account.call(this.#context(), (provider, api) => provider.sendDraft(api, provider_draft_id))
+  }
+
+  async deleteDraft(provider_draft_id: string): Promise<Result<null>> {
+    return this.#account.call(this.#context(), (provider, api) =>
+      provider.deleteDraft(api, provider_draft_id),
+    )
+  }
+
+  async findSent(
+    send_id: string,
+    provider_draft_id: string,
+  ): Promise<Result<{ outcome: 'sent' | 'not_sent' | 'inconclusive'; message?: SentMessage }>> {
+    const ctx = this.#context()
+    const draft = await this.#account.call(ctx, (provider, api) =>
+      provider.draftExists(api, provider_draft_id),
+    )
+    if (!draft.ok) return draft
+    if (draft.value) return succeed({ outcome: 'not_sent' })
+    const outgoing = await loadOutgoing(ctx, this.held.org_id, send_id)
+    if (!outgoing) return succeed({ outcome: 'inconclusive' })
+    const found = await this.#account.call(ctx, (provider, api) =>
+      provider.findSent(api, { message_id: outgoing.message_id, thread_id: outgoing.provider_thread_id }),
+    )
+    if (!found.ok) return found
+    // Neither a draft nor sent: somebody removed it by hand, or the search lags. A person decides.
+    return succeed(
+      found.value === null ? { outcome: 'inconclusive' } : { outcome: 'sent', message: found.value },
+    )
+  }
+
+  async status(): Promise<Result<MailboxState>> {
+    const { cursor, watch_expires_at, push, throttled_until } = this.held
+    const alarm = await this.state.storage.getAlarm()
+    return succeed({
+      connected: isConnected(this.held),
+      cursor: cursor || null,
+      watch_expires_at,
+      push,
+      cooldown_until: throttled_until,
+      alarm_at: alarm === null ? null : new Date(alarm).toISOString(),
+    })
+  }
+
+  /** Best effort towards the provider, certain towards ourselves: whatever it answers, the tokens are gone. */
+  async disconnect(): Promise<Result<null>> {
+    const ctx = this.#context()
+    const provider = findProvider(this.held.provider)
+    if (provider && isConnected(this.held)) {
+      await this.#account.call(ctx, (_, api) => provider.unwatch(api))
+      const tokens = await this.#account.readTokens(ctx).catch(() => null)
+      const revoked = tokens ? await provider.revoke(ctx, tokens.refresh_token) : succeed(null)
+      if (!revoked.ok)
+        ctx.log.warn('mailbox.revoke_failed', {
+          mailbox_id: this.held.mailbox_id,
+          failure: revoked.failure.code,
+        })
+    }
+    this.#account.forget()
+    this.held = { ...nothing }
+    this.#poked = false
+    await this.state.storage.deleteAlarm()
+    await this.state.storage.deleteAll()
+    return succeed(null)
+  }
+
+  async alarm(): Promise<void> {
+    // An alarm comes past `fetch`, which would have loaded the stored state.
+    await this.loadFromStorage()
+    if (!isConnected(this.held)) return
+    const ctx = this.#context()
+    try {
+      const due = mailboxPolicy.isRenewalDue(this.held.watch_expires_at, ctx.clock.now())
+      if (due) await renewOnce(ctx, this.#account, this.#deps)
+      await this.#sync(ctx, false)
+    } catch (error) {
+      ctx.log.error('mailbox.alarm_failed', error, { mailbox_id: this.held.mailbox_id })
+      await this.setAlarm(Date.now() + ALARM_AFTER_CRASH_MS)
+    }
+  }
+
+  #context(as_of?: string): Ctx {
+    return createContext(this.state.env, {
+      actor: { type: 'system', name: 'mailbox' },
+      waitUntil: (work) => this.state.waitUntil(work),
+      ...(as_of === undefined ? {} : { as_of: new Date(as_of) }),
+    })
+  }
+
+  async #wakeLater(): Promise<void> {
+    const { throttled_until, sync_after } = this.held
+    const cooldown_until =
+      [throttled_until, sync_after]
+        .filter((at) => at !== null)
+        .sort()
+        .at(-1) ?? null
+    await this.setAlarm(
+      mailboxPolicy.nextWake({ ...this.held, cooldown_until, poked: this.#poked }, new Date()).getTime(),
+    )
+  }
+
+  /** One sync at a time; who comes meanwhile shares it and makes it look once more. */
+  #sync(ctx: Ctx, connected: boolean): Promise<Result<SyncReport>> {
+    if (this.#syncing) {
+      this.#again = true
+      return this.#syncing
+    }
+    this.#syncing = this.#syncUntilQuiet(ctx, connected).finally(() => {
+      this.#syncing = null
+    })
+    return this.#syncing
+  }
+
+  async #syncUntilQuiet(ctx: Ctx, connected: boolean): Promise<Result<SyncReport>> {
+    const total: SyncReport = { ingested: 0, known: 0, dead: 0, recovered_gap: false }
+    try {
+      do {
+        this.#again = false
+        this.#poked = false
+        const result = await syncOnce(ctx, this.#account, this.#deps)
+        if (!result.ok) return result
+        for (const key of ['ingested', 'known', 'dead'] as const) total[key] += result.value[key]
+        total.recovered_gap ||= result.value.recovered_gap
+      } while (this.#again && isConnected(this.held))
+      if (isConnected(this.held)) await this.#report(ctx, connected, total.ingested + total.known > 0)
+      return succeed(total)
+    } finally {
+      if (isConnected(this.held)) await this.#wakeLater()
+    }
+  }
+
+  async #report(ctx: Ctx, connected: boolean, moved: boolean): Promise<void> {
+    const { last_synced_at, push, watch_expires_at } = this.held
+    const synced_at = last_synced_at === null ? ctx.clock.now() : new Date(last_synced_at)
+    const pushed_at = this.#pushed_at
+    this.#pushed_at = null
+    await mailboxReports.recordSynced(ctx, refOf(this.held), {
+      synced_at,
+      pushed_at,
+      cursor_moved_at: moved ? synced_at : null,
+      push,
+      watch_expires_at: watch_expires_at === null ? null : new Date(watch_expires_at),
+      connected,
+    })
+  }
+}

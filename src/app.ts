@@ -4,7 +4,9 @@ import { auditRoutes } from '#features/audit'
 import { authRoutes, operatorLoginRoutes } from '#features/auth'
 import { contactRoutes } from '#features/contacts'
 import { conversationRoutes } from '#features/conversations'
+import { formRoutes } from '#features/inbound'
 import { leadRoutes } from '#features/leads'
+import { mailboxRootRoutes, mailboxRoutes } from '#features/mailboxes'
 import { notificationRoutes } from '#features/notifications'
 import { onError, onNotFound } from '#http/errors'
 import { allowOrigins, limitBody, provideContext, requestId, secure } from '#http/middleware'
@@ -17,10 +19,11 @@ const api = createRouter()
   .route('/', contactRoutes)
   .route('/', conversationRoutes)
   .route('/', leadRoutes)
+  .route('/', mailboxRoutes)
   .route('/', notificationRoutes)
 
 /** At the root only: operator, OAuth, webhooks, the public form, health. */
-const root = createRouter().route('/', operatorLoginRoutes)
+const root = createRouter().route('/', operatorLoginRoutes).route('/', mailboxRootRoutes).route('/', formRoutes)
 
 /** What the OpenAPI publishes. */
 export const published = createRouter().route('/', root).route('/api/v1', api)

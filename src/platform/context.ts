@@ -1,6 +1,6 @@
 // Everything that a use case may reach, made once per request, batch, tick or object call.
 import { uuidv7 } from 'uuidv7'
-import { type Database, type Meter, openDatabase } from '#db/client'
+import { type Database, type Door, type Meter, openDatabase } from '#db/client'
 import type { Actor } from '#kernel/actor'
 import { type Clock, laterOf } from '#kernel/clock'
 import type { AnyJob, Job, JobOutcome, QueueName } from '#kernel/job'
@@ -52,7 +52,8 @@ export interface Ctx {
 
 export type AppJob = AnyJob<Ctx>
 export type AppSubscriber = Subscriber
-export type { JobOutcome }
+/** For signatures of use cases that are handed a door; only repos name the driver's side. */
+export type { Door, JobOutcome }
 
 export interface CtxOptions {
   actor: Actor

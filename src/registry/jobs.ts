@@ -1,7 +1,8 @@
+import { renewWatch, syncMailbox } from '#features/mailboxes'
 import { postNotice } from '#features/notifications'
 import type { AppJob } from '#platform/context'
 import { relayJob } from '#platform/outbox'
 import { subscribers } from './subscribers'
 
 /** Every job of the running system. */
-export const jobs: readonly AppJob[] = [relayJob(subscribers), postNotice]
+export const jobs: readonly AppJob[] = [relayJob(subscribers), syncMailbox, renewWatch, postNotice]

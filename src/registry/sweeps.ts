@@ -1,4 +1,5 @@
 import { chainAudit } from '#features/audit'
+import { mailboxSync, watchRenewal } from '#features/mailboxes'
 import { enqueueNotices } from '#features/notifications'
 import type { Sweep } from '#kernel/sweep'
 import type { Ctx } from '#platform/context'
@@ -6,4 +7,4 @@ import { relaySweep } from '#platform/outbox'
 import { subscribers } from './subscribers'
 
 /** What each cron tick runs. */
-export const sweeps: readonly Sweep<Ctx>[] = [relaySweep(subscribers), chainAudit, enqueueNotices]
+export const sweeps: readonly Sweep<Ctx>[] = [relaySweep(subscribers), chainAudit, mailboxSync, watchRenewal, enqueueNotices]

@@ -5,8 +5,8 @@ const MAX_ID = 998
 const MAX_REFERENCES = 40
 // dot-atom text with what real programs also use; the right side may be a domain, a name or a literal.
 const ID =
-  /^<[^\s<>"()[\]\\,;:@\u0000-\u0020\u007f-\uffff][^\s<>"\\@\u0000-\u0020\u007f-\uffff]{0,900}@(?:[A-Za-z0-9_.$%~+=:/#!?*{}|^&'-]{1,255}|\[[A-Za-z0-9:.]{1,80}\])>$/
-const QUOTED_ID = /^<"[^\s<>"\\\u0000-\u001f\u007f-\uffff]{1,300}"@[A-Za-z0-9_.-]{1,255}>$/
+  /^<(?=[!-~]+$)[^<>"()[\]\\,;:@][^<>"\\@]{0,900}@(?:[A-Za-z0-9_.$%~+=:/#!?*{}|^&'-]{1,255}|\[[A-Za-z0-9:.]{1,80}\])>$/
+const QUOTED_ID = /^<"(?=[!-~]+$)[^<>"\\]{1,300}"@[A-Za-z0-9_.-]{1,255}>$/
 
 export interface MessageId {
   readonly id: string | null

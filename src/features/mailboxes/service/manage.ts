@@ -66,18 +66,16 @@ export async function updateMailbox(
   patch: MailboxPatch,
 ): Promise<repo.MailboxRow> {
   const set = Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined))
-  const [[row]] = await ctx.db
-    .org({ org_id, visibility: 'all' })
-    .batch([
-      repo.update(id, { ...set, updated_at: ctx.clock.now() }),
-      recordAudit(ctx, {
-        org_id,
-        action: 'mailbox.updated',
-        entity: 'mailbox',
-        entity_id: id,
-        fields: Object.keys(set),
-      }),
-    ])
+  const [[row]] = await ctx.db.org({ org_id, visibility: 'all' }).batch([
+    repo.update(id, { ...set, updated_at: ctx.clock.now() }),
+    recordAudit(ctx, {
+      org_id,
+      action: 'mailbox.updated',
+      entity: 'mailbox',
+      entity_id: id,
+      fields: Object.keys(set),
+    }),
+  ])
   if (!row) throw notFound('The mailbox')
   return row
 }

@@ -14,7 +14,11 @@ function doorOf(ctx: Ctx, ref: MailboxRef) {
   return ctx.db.org({ org_id: ref.org_id, visibility: 'all' })
 }
 
-export async function recordSynced(ctx: Ctx, ref: MailboxRef, at: Omit<Parameters<typeof repo.markSynced>[1], 'now'>): Promise<void> {
+export async function recordSynced(
+  ctx: Ctx,
+  ref: MailboxRef,
+  at: Omit<Parameters<typeof repo.markSynced>[1], 'now'>,
+): Promise<void> {
   await doorOf(ctx, ref).batch([repo.markSynced(ref.mailbox_id, { ...at, now: ctx.clock.now() })])
 }
 
@@ -23,19 +27,43 @@ export async function recordError(ctx: Ctx, ref: MailboxRef, failure: Failure): 
 }
 
 /** The mailbox can do nothing until a person acts. Its one event tells Slack, however often this is called. */
-export async function recordLost(ctx: Ctx, ref: MailboxRef, status: MailboxStatus, failure: Failure): Promise<void> {
+export async function recordLost(
+  ctx: Ctx,
+  ref: MailboxRef,
+  status: MailboxStatus,
+  failure: Failure,
+): Promise<void> {
   const event_id = ctx.newId()
   const [lost] = await doorOf(ctx, ref).batch([
-    repo.markLost({ id: ref.mailbox_id, org_id: ref.org_id, status, error: describe(ctx, failure), now: ctx.clock.now(), event_id, audit_id: ctx.newId() }),
+    repo.markLost({
+      id: ref.mailbox_id,
+      org_id: ref.org_id,
+      status,
+      error: describe(ctx, failure),
+      now: ctx.clock.now(),
+      event_id,
+      audit_id: ctx.newId(),
+    }),
   ])
   if (lost.rows.length > 0 && status !== 'paused') kick(ctx, [event_id])
 }
 
-export async function openGap(ctx: Ctx, ref: MailboxRef, gap: { lost_cursor: string; new_cursor: string; since: Date }): Promise<string> {
+export async function openGap(
+  ctx: Ctx,
+  ref: MailboxRef,
+  gap: { lost_cursor: string; new_cursor: string; since: Date },
+): Promise<string> {
   const id = ctx.newId()
   const { since, ...cursors } = gap
   await doorOf(ctx, ref).batch([
-    repo.insertGap({ id, org_id: ref.org_id, mailbox_id: ref.mailbox_id, ...cursors, searched_from_at: since, detected_at: ctx.clock.now() }),
+    repo.insertGap({
+      id,
+      org_id: ref.org_id,
+      mailbox_id: ref.mailbox_id,
+      ...cursors,
+      searched_from_at: since,
+      detected_at: ctx.clock.now(),
+    }),
   ])
   return id
 }
@@ -44,8 +72,15 @@ export async function closeGap(ctx: Ctx, ref: MailboxRef, gap_id: string, recove
   await doorOf(ctx, ref).batch([repo.closeGap(gap_id, recovered, ctx.clock.now())])
 }
 
-export async function listKnownMessages(ctx: Ctx, ref: MailboxRef, provider_ids: string[]): Promise<{ known: Set<string>; own_addresses: string[] }> {
-  const [rows, mailboxes] = await doorOf(ctx, ref).batch([repo.listKnown(ref.mailbox_id, provider_ids), repo.listOwnAddresses()])
+export async function listKnownMessages(
+  ctx: Ctx,
+  ref: MailboxRef,
+  provider_ids: string[],
+): Promise<{ known: Set<string>; own_addresses: string[] }> {
+  const [rows, mailboxes] = await doorOf(ctx, ref).batch([
+    repo.listKnown(ref.mailbox_id, provider_ids),
+    repo.listOwnAddresses(),
+  ])
   return {
     known: new Set(rows.flatMap((row) => (row.id === null ? [] : [row.id]))),
     own_addresses: mailboxes.flatMap((mailbox) => [mailbox.email_norm, ...mailbox.send_as]),

@@ -55,8 +55,10 @@ export function createTokenKeeper(): TokenKeeper {
       if (flight === null) {
         tokens ??= await deps.read()
         if (tokens === null) return fail('auth', 'not_connected', 'The mailbox is not connected.')
-        if (tokens.access_token !== refused && isTokenFresh(tokens.expires_at, deps.now())) return succeed(tokens.access_token)
-        if (failed !== null && failed.until > deps.now().getTime()) return { ok: false, failure: failed.failure }
+        if (tokens.access_token !== refused && isTokenFresh(tokens.expires_at, deps.now()))
+          return succeed(tokens.access_token)
+        if (failed !== null && failed.until > deps.now().getTime())
+          return { ok: false, failure: failed.failure }
         // No await between this check and the assignment, or two would fly.
         flight ??= refresh(deps, tokens).finally(() => {
           flight = null

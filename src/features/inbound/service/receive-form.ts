@@ -1,0 +1,100 @@
+import { AppError } from '#kernel/errors'
+import { normalizeEmail } from '#kernel/email-address'
+import type { Ctx } from '#platform/context'
+import { derivedUuid, sha256Hex } from '#platform/crypto'
+import { normalizeBody } from '../policy/automated-signs'
+import { storeInbound } from './store-inbound'
+
+export interface FormInput {
+  email: string
+  name?: string | undefined
+  phone?: string | undefined
+  company?: string | undefined
+  service?: string | undefined
+  message?: string | undefined
+  page_url?: string | undefined
+  custom?: Record<string, unknown> | undefined
+}
+
+export interface ReceivedLead {
+  leadId: string
+  timestamp: string
+  status: 'received'
+  replayed: boolean
+}
+
+const DEDUPE_MINUTES = 10
+
+/**
+ * The public form, in its plain form. One database round trip. The lead's id follows from the form and the Idempotency-Key,
+ * else from the body within ten minutes: a double click is one lead.
+ */
+export async function receiveForm(
+  ctx: Ctx,
+  slug: string,
+  input: FormInput,
+  idempotency_key: string | undefined,
+): Promise<ReceivedLead> {
+  const email_norm = normalizeEmail(input.email)
+  if (email_norm === null)
+    throw new AppError('invalid', 'email: is not an address', {
+      errors: [{ path: 'email', message: 'is not an address' }],
+    })
+  const now = ctx.clock.now()
+  const request_hash = await sha256Hex(JSON.stringify(input, Object.keys(input).sort()))
+  const key = idempotency_key ?? `${request_hash}:${Math.floor(now.getTime() / (DEDUPE_MINUTES * 60_000))}`
+  const lead_id = await derivedUuid(`lead:${slug}:${key}`)
+  const text = [input.message, input.service === undefined ? undefined : `Service: ${input.service}`]
+    .filter((part) => part !== undefined)
+    .join('\n\n')
+  const body = normalizeBody(text)
+  const limit = ctx.config.RATE_LIMIT_FORM_PER_MINUTE
+
+  const outcome = await storeInbound(
+    ctx,
+    ctx.db.bySlug(slug),
+    {
+      source: 'form',
+      contact: {
+        email: input.email.trim(),
+        email_norm,
+        name: input.name ?? null,
+        company: input.company ?? null,
+        phone: input.phone ?? null,
+      },
+      message: {
+        channel: 'form',
+        from_email: email_norm,
+        from_name: input.name ?? null,
+        subject: input.service ?? '',
+        text,
+        stripped_text: text,
+        body_hash: body === '' ? null : await sha256Hex(body),
+        received_at: now,
+      },
+      custom: { ...input.custom, ...(input.page_url === undefined ? {} : { page_url: input.page_url }) },
+      request_hash,
+      ...(limit > 0
+        ? { rate_limit: { key: await sha256Hex(`form:${ctx.origin.ip ?? 'unknown'}`), limit } }
+        : {}),
+    },
+    lead_id,
+  )
+  switch (outcome.outcome) {
+    case 'unknown_organization':
+      throw new AppError('not_found', 'There is no such form.')
+    case 'rate_limited':
+      throw new AppError('rate_limited', 'Too many messages from here. Please wait a moment.', {
+        retry_after_seconds: outcome.retry_after_seconds,
+      })
+    case 'key_reused':
+      throw new AppError('unprocessable', 'This Idempotency-Key came with another body before.')
+    case 'created':
+      return { leadId: lead_id, timestamp: now.toISOString(), status: 'received', replayed: false }
+    case 'duplicate':
+    case 'raced':
+    case 'own_send':
+    case 'ignored':
+      return { leadId: lead_id, timestamp: now.toISOString(), status: 'received', replayed: true }
+  }
+}
