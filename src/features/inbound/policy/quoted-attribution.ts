@@ -37,6 +37,8 @@ const ADDRESS = /[^\s<>()[\]@"]@[^\s<>()[\]@]/
 /** Ends in an address, as in "2016-03-03 17:21 GMT+01:00 Ann <ann@example.com>:" (Gmail, Yandex). */
 const ADDRESS_LAST =
   /(?:<[^<>]{0,120}@[^<>]{0,120}>|\[mailto:[^\]]{0,120}\]|[^\s<>]{1,64}@[^\s<>:]{1,120})\s*(?:\([^()]{0,60}\)\s*)?[:：]?[\s*>-]*$/
+/** Horde and SquirrelMail. */
+const QUOTING = /^(?:quoting|zitat von|quoted from|citando|quota|citation de) .{1,150}:$/iu
 const BRACKETED = /<[^<>\s]{1,64}@[^<>\s]{1,120}>/
 const DATE_FIRST =
   /^["'(]?(?:\d{1,4}[./年-]\s?\d{1,2}[./月-]|\d{1,2}\.?\s+\p{L}{3,12}\.?,?\s+\d{4}|\d{1,2}:\d\d\s?(?:[ap]\.?m\.?)?,?\s|\p{L}{2,12}[.,]{1,2}\s+\d{1,2}\.?\s+\p{L})/iu
@@ -74,6 +76,7 @@ function isAttributionText(raw: string, quoteFollows: boolean): boolean {
     return verbLast && closed && / via /.test(text) && text.length < 120
   }
   if (POSTED_BY.test(text) || ISO_NAME_ONLY.test(text)) return true
+  if (QUOTING.test(text)) return true
   const dated = YEAR.test(text) || NUMERIC_DATE.test(text)
   if (dated && text.length <= 200 && /[:：]$/.test(text) && BRACKETED.test(text)) return true
   return (

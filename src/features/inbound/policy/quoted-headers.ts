@@ -89,10 +89,23 @@ const forwarded = new RegExp(
 const MESSAGE_OF =
   /^[\s>]{0,8}-{0,10}\s?(?:message du|messaggio del|nachricht vom|mensaje del)\s?:?\s?\d{1,2}[./-]\d{1,2}[./-]\d{2,4}/iu
 
+/** GroupWise: ">>> Ann Lee <ann@example.com> 03/04/25 9:12 AM >>>". */
+const GROUPWISE = /^>>> ?[^>].{3,150} ?>>>\s*$/
+/** Such a line begins like a quote, but is not one. */
+export function isGroupWise(line: string): boolean {
+  return line.startsWith('>>>') && line.length <= 200 && GROUPWISE.test(line)
+}
+
+/** Help desks ("##- Please type your reply above this line -##") and Gmail's "[Quoted text hidden]". */
+const ABOVE_LINE =
+  /(?:reply|respond|response|answer|type|write).{0,30} above (?:this|the) line|oberhalb dieser zeile|au-dessus de cette ligne|(?:por encima|encima|arriba) de esta línea|acima desta linha|sopra questa riga|boven deze (?:lijn|regel)|^\s*\[(?:quoted text hidden|zitierter text wurde ausgeblendet|texte des messages précédents masqué|el texto citado está oculto)\]\s*$/iu
+
 /** Whether a line separates what was written from an older message, and of which sort. */
 export function readSeparator(line: string): 'replied' | 'forwarded' | null {
   if (line.length > 200) return null
-  if (replied.test(line) || MESSAGE_OF.test(line)) return 'replied'
-  if (forwarded.test(line)) return 'forwarded'
+  const plain = line.replaceAll('&nbsp;', ' ')
+  if (replied.test(plain) || MESSAGE_OF.test(plain) || GROUPWISE.test(plain) || ABOVE_LINE.test(plain))
+    return 'replied'
+  if (forwarded.test(plain)) return 'forwarded'
   return null
 }

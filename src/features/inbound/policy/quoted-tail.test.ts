@@ -102,6 +102,10 @@ describe('a separator', () => {
     '---------- Forwarded message ---------',
     '---------- Weitergeleitete Nachricht ----------',
     'Begin forwarded message:',
+    '>>> Bob Hill <bob@shop.test> 03/04/25 9:12 AM >>>',
+    '##- Please type your reply above this line -##',
+    '[Quoted text hidden]',
+    '--------&nbsp;Original Message&nbsp;--------',
     'Début du message transféré :',
     '> Message du 04/03/25 09:12'.slice(2),
   ])('ends the text: %s', (line) => {
@@ -126,6 +130,7 @@ describe('a signature', () => {
       'of a list',
       '_______________________________________________\nusers mailing list\nusers@lists.test\nhttp://lists.test/users',
     ],
+    ['of a list, under a name', '-Ada\n\n_______________\nusers mailing list\nusers@lists.test'],
     ['of a phone', 'Sent from my iPhone'],
     [
       'of a phone, followed by an unmarked quote',

@@ -19,6 +19,7 @@ const ATTRIBUTIONS: [name: string, line: string][] = [
   ['Zoho', '---- On Tue, 04 Mar 2025 09:12:33 +0100 Bob Hill <bob@shop.test> wrote ---'],
   ['Proton', 'On Tuesday, March 4th, 2025 at 09:12, Bob Hill <bob@shop.test> wrote:'],
   ['Lotus Notes', 'Bob Hill <bob@shop.test> wrote on 03/04/2025 09:12:33 AM:'],
+  ['Horde', 'Quoting Bob Hill <bob@shop.test>:'],
   ['Evolution', 'On Tue, 2025-03-04 at 09:12 +0000, Bob Hill wrote:'],
   ['Emacs', 'Bob Hill <bob@shop.test> writes:'],
   ['Yandex', '04.03.2025, 09:12, "Bob Hill" <bob@shop.test>:'],

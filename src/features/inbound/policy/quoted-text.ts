@@ -3,7 +3,7 @@
 // The full text is kept beside the result, so a wrong cut hides something in one place and loses nothing.
 
 import { findInlineAttribution, measureAttribution } from './quoted-attribution'
-import { measureHeaderBlock, readSeparator } from './quoted-headers'
+import { isGroupWise, measureHeaderBlock, readSeparator } from './quoted-headers'
 import {
   isClosing,
   isDashedName,
@@ -24,12 +24,20 @@ interface Marked {
 
 const QUOTE = /^[ \t\u00a0]{0,3}(?:>|&gt;)/
 
+function isFence(line: string): boolean {
+  return /^ {0,3}```/.test(line)
+}
+
 /** Marks '>' lines. A '>' that only closes an address or link of the line above is no quote. */
 function markQuotes(lines: readonly string[]): Mark[] {
   const marks: Mark[] = []
   let open = false
+  let fences = lines.filter(isFence).length
+  let code = false
   for (const line of lines) {
-    const quoted: boolean = QUOTE.test(line) && !open
+    // A '>' inside ``` fences is a prompt or a comparison; a fence that is never closed opens nothing.
+    if (isFence(line)) code = !code && --fences > 0
+    const quoted: boolean = QUOTE.test(line) && !open && !code && !isGroupWise(line)
     marks.push(line.trim() === '' ? 'blank' : quoted ? 'quote' : 'text')
     const tail = line.slice(-300)
     open = !quoted && /<(?:https?:|mailto:|[^\s<>]{0,80}@?)[^<>\s]{0,280}$/.test(tail)
@@ -141,7 +149,10 @@ export function stripQuoted(text: string): string {
   const marked = markMessage(input)
   const whole = trimBlank(input)
   if (marked.forwarded) return whole
-  const result = trimBlank(removeSignature(removeQuotes(marked)))
+  let lines = removeQuotes(marked)
+  // A list's footer, a phone's line and a name may stand under each other: each cut uncovers the next.
+  for (let round = 0; round < 3; round++) lines = removeSignature(lines)
+  const result = trimBlank(lines)
   if (result !== '') return result
   const onlyQuote =
     marked.marks.includes('attribution') && marked.marks.includes('quote') && !marked.marks.includes('text')
