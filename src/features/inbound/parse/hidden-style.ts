@@ -8,7 +8,7 @@ export interface TextStyle {
   readonly background: Rgb | null
 }
 
-export type Rgb = readonly [red: number, green: number, blue: number]
+type Rgb = readonly [red: number, green: number, blue: number]
 
 export const PLAIN_STYLE: TextStyle = { hidden: false, color: [0, 0, 0], background: [255, 255, 255] }
 
@@ -85,7 +85,7 @@ function readLength(value: string | undefined): number | null {
   return number * (PIXELS.get(match[2] ?? '') ?? 1)
 }
 
-export function readColor(value: string | undefined): Rgb | null | 'transparent' {
+function readColor(value: string | undefined): Rgb | null | 'transparent' {
   const text = (value ?? '').trim().toLowerCase()
   if (text === 'transparent') return 'transparent'
   const hex = /^#?([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})$/.exec(text)?.[1]

@@ -195,7 +195,7 @@ class Splitter {
 }
 
 /** Splits a page into the HTML that is seen, stripped of attributes and balanced, and the HTML text that is not. */
-export function splitHidden(html: string): { visible: string; hidden: string } {
+function splitHidden(html: string): { visible: string; hidden: string } {
   const splitter = new Splitter()
   let at = 0
   while (at < html.length) {

@@ -11,13 +11,7 @@ import { htmlToText } from './html-to-text'
 import { capReferences, type MessageId, readIds, readMessageId } from './message-id'
 import { restoreSize, slimRaw } from './slim-raw'
 
-export type {
-  MailAddress,
-  MailAttachment,
-  MailHeader,
-  DeliveryReport,
-  ParsedMail,
-} from '../policy/mail-facts'
+export type { ParsedMail } from '../policy/mail-facts'
 
 export class UnparsableMail extends Error {
   readonly reason: 'empty' | 'too_large' | 'no_headers' | 'broken'

@@ -26,8 +26,7 @@ import {
 import { type Bounce, readBounce } from './bounce-status'
 import type { ParsedMail } from './mail-facts'
 
-export const MAIL_CLASSIFICATIONS = ['human', 'automated', 'bounce', 'list', 'own'] as const
-export type MailClassification = (typeof MAIL_CLASSIFICATIONS)[number]
+type MailClassification = 'human' | 'automated' | 'bounce' | 'list' | 'own'
 
 export interface MailContext {
   /** All mailboxes and send-as addresses of the organization, normalized. */
@@ -39,14 +38,14 @@ export interface MailContext {
   readonly our_loop_marker?: string
 }
 
-export interface Verdict {
+interface Verdict {
   readonly rule: string
   /** True when the rule found nothing. */
   readonly passed: boolean
   readonly detail: string
 }
 
-export interface AutoReplyObjection {
+interface AutoReplyObjection {
   readonly rule: string
   readonly detail: string
 }

@@ -3,21 +3,19 @@
 
 import type { DeliveryReport } from './mail-facts'
 
-export const BOUNCE_REASONS = [
-  'unknown_user',
-  'unknown_host',
-  'moved',
-  'mailbox_full',
-  'disabled',
-  'policy',
-  'spam',
-  'too_large',
-  'loop',
-  'local_error',
-  'delayed',
-  'other',
-] as const
-export type BounceReason = (typeof BOUNCE_REASONS)[number]
+type BounceReason =
+  | 'unknown_user'
+  | 'unknown_host'
+  | 'moved'
+  | 'mailbox_full'
+  | 'disabled'
+  | 'policy'
+  | 'spam'
+  | 'too_large'
+  | 'loop'
+  | 'local_error'
+  | 'delayed'
+  | 'other'
 
 export interface Bounce {
   readonly hard: boolean

@@ -1,7 +1,7 @@
 // Header blocks and separator lines above quoted or forwarded text, as Outlook, Apple Mail, Gmail, Samsung, QQ, Orange … write them.
 // The labels are those of the programs' own translations; a block counts only by the combination of its labels.
 
-export type HeaderKind = 'from' | 'date' | 'to' | 'cc' | 'subject' | 'other'
+type HeaderKind = 'from' | 'date' | 'to' | 'cc' | 'subject' | 'other'
 
 const LABELS: Record<HeaderKind, string> = {
   from: 'from|de|von|van|da|fra|från|od|from address|expéditeur|remitente|remetente|mittente|afsender|avsändare|lähettäjä|feladó|gönderen|kimden|от|від|от кого|von:|από|מאת|من|发件人|寄件者|寄件人|差出人|送信者|보낸사람|보낸 사람|từ|dari|nadawca|odesílatel|odosielateľ|expeditor|pošiljatelj|saatja|nuo|no|frá',
@@ -23,7 +23,7 @@ const LABEL_LINE =
   /^[\s>|*_]{0,12}([^\s:：*>|][^:：*>|]{0,28}?)[\s\u00a0]{0,3}\*{0,2}[\s]{0,2}[:：]\*{0,2}[\s\u00a0\u200e\u200f]{0,20}(.{0,300})/u
 
 /** The kind of header that a line is, or null. */
-export function readHeaderKind(line: string): HeaderKind | null {
+function readHeaderKind(line: string): HeaderKind | null {
   const match = LABEL_LINE.exec(line.slice(0, 400))
   if (!match) return null
   return KIND_OF.get((match[1] ?? '').toLowerCase().trim()) ?? null
