@@ -2,6 +2,7 @@
 // facts/sending.md §2.9: bounces first, because Google's and Microsoft's carry `Auto-Submitted: auto-replied` as well.
 // All rules are evaluated and listed, so that the console can show why a mail made no lead or got no answer.
 
+import type { MailClassification } from '#kernel/vocabulary'
 import { readAwayUntil } from './away-until'
 import {
   baseOf,
@@ -25,8 +26,6 @@ import {
 } from './automated-signs'
 import { type Bounce, readBounce } from './bounce-status'
 import type { ParsedMail } from './mail-facts'
-
-type MailClassification = 'human' | 'automated' | 'bounce' | 'list' | 'own'
 
 export interface MailContext {
   /** All mailboxes and send-as addresses of the organization, normalized. */
