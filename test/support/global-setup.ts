@@ -10,6 +10,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     workerSettings: Record<string, string>
     ownerUrl: string
+    /** The emulated Google behind its shim. */
+    googleUrl: string
   }
 }
 
@@ -20,8 +22,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const lines = createInterface({ input: child.stdout })
   const [line] = (await Promise.race([once(lines, 'line'), once(child, 'exit')])) as [unknown]
   if (typeof line !== 'string') throw new Error('The test database did not start')
-  const services = JSON.parse(line) as { ownerUrl: string; DATABASE_URL: string; NEON_GATEWAY_URL: string }
+  const services = JSON.parse(line) as {
+    ownerUrl: string
+    DATABASE_URL: string
+    NEON_GATEWAY_URL: string
+    google: string
+  }
   project.provide('ownerUrl', services.ownerUrl)
+  project.provide('googleUrl', services.google)
   project.provide('workerSettings', workerSettings(services))
   return async () => {
     const exited = once(child, 'exit')

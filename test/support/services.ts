@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { ensureRuntimeLogin, migrateDatabase, runtimeUrl } from '../../scripts/migrate.ts'
 import { freePort } from '../../scripts/stack/free-ports.ts'
 import { startGateway } from '../../scripts/stack/gateway.ts'
+import { startGoogle } from '../../scripts/stack/emulators/google.ts'
 import { startPostgres } from '../../scripts/stack/postgres.ts'
 
 const RUNTIME_PASSWORD = 'test-only-runtime'
@@ -15,11 +16,30 @@ const postgres = await startPostgres({ dataDir, port: await freePort(), password
 await migrateDatabase(postgres.ownerUrl)
 await ensureRuntimeLogin(postgres.ownerUrl, RUNTIME_PASSWORD)
 const gateway = await startGateway({ port: 0, databaseUrl: postgres.ownerUrl })
+// Every test that needs a mailbox takes an account of its own (test/support/google.ts).
+const google = await startGoogle({
+  port: await freePort(),
+  stateDir: join(dataDir, 'google'),
+  client: {
+    id: 'test-client',
+    secret: 'test-client-secret',
+    redirectUris: ['http://inlet.test/oauth/google/callback'],
+  },
+  accounts: Array.from({ length: 80 }, (_, i) => ({ email: `box${i}@inlet.test`, name: `Box ${i}` })),
+  push: {
+    url: 'http://127.0.0.1:9/webhooks/gmail/push',
+    issuer: 'http://google.test',
+    audience: 'http://inlet.test/webhooks/gmail/push',
+    serviceAccount: 'push@test.iam.gserviceaccount.com',
+  },
+})
+await fetch(`${google.url}/_shim/push`, { method: 'POST', body: JSON.stringify({ on: false }) })
 process.stdout.write(
-  `${JSON.stringify({ ownerUrl: postgres.ownerUrl, DATABASE_URL: runtimeUrl(postgres.ownerUrl, RUNTIME_PASSWORD), NEON_GATEWAY_URL: gateway.url })}\n`,
+  `${JSON.stringify({ ownerUrl: postgres.ownerUrl, DATABASE_URL: runtimeUrl(postgres.ownerUrl, RUNTIME_PASSWORD), NEON_GATEWAY_URL: gateway.url, google: google.url })}\n`,
 )
 process.stdin.resume()
 process.stdin.on('close', async () => {
+  await google.close()
   await gateway.close()
   await postgres.stop()
   rmSync(dataDir, { recursive: true, force: true })

@@ -1,10 +1,13 @@
 /** Settings of the Worker under test. No provider is reachable: tests that need one put a fake behind the same settings. */
-export function workerSettings(database: {
+export function workerSettings(services: {
   DATABASE_URL: string
   NEON_GATEWAY_URL: string
+  google: string
 }): Record<string, string> {
+  const { DATABASE_URL, NEON_GATEWAY_URL, google } = services
   return {
-    ...database,
+    DATABASE_URL,
+    NEON_GATEWAY_URL,
     JWT_SECRET: 'test-only-jwt-secret-of-more-than-32-characters',
     ENCRYPTION_KEY: '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff',
     ADMIN_USERNAME: 'operator',
@@ -18,12 +21,12 @@ export function workerSettings(database: {
     GOOGLE_PUBSUB_AUDIENCE: 'http://inlet.test/webhooks/gmail/push',
     GOOGLE_PUBSUB_SERVICE_ACCOUNT: 'push@test.iam.gserviceaccount.com',
     GMAIL_WEBHOOK_SECRET: 'test-only-webhook-secret',
-    GOOGLE_AUTH_URL: 'http://google.test/o/oauth2/v2/auth',
-    GOOGLE_TOKEN_URL: 'http://google.test/oauth2/token',
-    GOOGLE_REVOKE_URL: 'http://google.test/oauth2/revoke',
-    GOOGLE_ISSUER: 'http://google.test',
-    GOOGLE_JWKS_URL: 'http://google.test/oauth2/v3/certs',
-    GMAIL_API_BASE: 'http://google.test',
+    GOOGLE_AUTH_URL: `${google}/o/oauth2/v2/auth`,
+    GOOGLE_TOKEN_URL: `${google}/oauth2/token`,
+    GOOGLE_REVOKE_URL: `${google}/oauth2/revoke`,
+    GOOGLE_ISSUER: google,
+    GOOGLE_JWKS_URL: `${google}/oauth2/v3/certs`,
+    GMAIL_API_BASE: google,
     SLACK_WEBHOOK_URL: 'http://slack.test/services/T000000001/B000000001/X000000001',
     RATE_LIMIT_FORM_PER_MINUTE: '0',
     RATE_LIMIT_LOGIN_PER_MINUTE: '0',
