@@ -9,6 +9,7 @@ import {
   describeOutcome,
   judgeNotice,
   leadNotice,
+  MAX_NOTICE_ATTEMPTS,
   type Notice,
   reconnectNotice,
   WAIT_SECONDS,
