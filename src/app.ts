@@ -8,9 +8,11 @@ import { formRoutes } from '#features/inbound'
 import { leadRoutes } from '#features/leads'
 import { mailboxRootRoutes, mailboxRoutes } from '#features/mailboxes'
 import { notificationRoutes } from '#features/notifications'
+import { sendRoutes } from '#features/sending'
 import { onError, onNotFound } from '#http/errors'
 import { allowOrigins, limitBody, provideContext, requestId, secure } from '#http/middleware'
 import { type AppEnv, createRouter } from '#http/router'
+import type { CtxOptions } from '#platform/context'
 
 /** Served under /api/v1 and /api. */
 const api = createRouter()
@@ -21,18 +23,25 @@ const api = createRouter()
   .route('/', leadRoutes)
   .route('/', mailboxRoutes)
   .route('/', notificationRoutes)
+  .route('/', sendRoutes)
 
 /** At the root only: operator, OAuth, webhooks, the public form, health. */
-const root = createRouter().route('/', operatorLoginRoutes).route('/', mailboxRootRoutes).route('/', formRoutes)
+const root = createRouter()
+  .route('/', operatorLoginRoutes)
+  .route('/', mailboxRootRoutes)
+  .route('/', formRoutes)
 
 /** What the OpenAPI publishes. */
 export const published = createRouter().route('/', root).route('/api/v1', api)
 
-export const app = new Hono<AppEnv>()
-  .use(requestId, secure, allowOrigins, limitBody, provideContext)
-  .route('/', published)
-  .route('/api', api)
-app.onError(onError)
-app.notFound(onNotFound)
+export function createApp(overrides: Pick<CtxOptions, 'clock' | 'fetch'> = {}) {
+  const app = new Hono<AppEnv>()
+    .use(requestId, secure, allowOrigins, limitBody, provideContext(overrides))
+    .route('/', published)
+    .route('/api', api)
+  app.onError(onError)
+  app.notFound(onNotFound)
+  return app
+}
 
 export type Api = typeof api

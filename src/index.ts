@@ -2,9 +2,11 @@ import { consume } from '#platform/queue'
 import { tick } from '#platform/scheduler'
 import { jobs } from '#registry/jobs'
 import { sweeps } from '#registry/sweeps'
-import { app } from './app'
+import { createApp } from './app'
 
 export { Mailbox } from '#do/mailbox'
+
+const app = createApp()
 
 export default {
   fetch: app.fetch,

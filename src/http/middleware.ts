@@ -6,7 +6,7 @@ import { secureHeaders } from 'hono/secure-headers'
 import { uuidv7 } from 'uuidv7'
 import { AppError } from '#kernel/errors'
 import { readConfig } from '#platform/config'
-import { createContext } from '#platform/context'
+import { type CtxOptions, createContext } from '#platform/context'
 import type { AppEnv } from './router'
 
 export const REQUEST_ID = /^[\w.:-]{1,100}$/
@@ -36,28 +36,31 @@ export const limitBody = createMiddleware<AppEnv>((c, next) =>
   small.test(c.req.path) ? limitSmall(c, next) : limitNormal(c, next),
 )
 
-export const provideContext = createMiddleware<AppEnv>(async (c, next) => {
-  const ctx = createContext(c.env, {
-    actor: { type: 'system', name: 'anonymous' },
-    // The execution context loses `this` when it is destructured.
-    waitUntil: (work) => c.executionCtx.waitUntil(work),
-    request_id: c.res.headers.get('X-Request-Id'),
-    ip: c.req.header('CF-Connecting-IP') ?? null,
+/** `overrides`: tests bring their own time and outside world through the same door. */
+export const provideContext = (overrides: Pick<CtxOptions, 'clock' | 'fetch'>) =>
+  createMiddleware<AppEnv>(async (c, next) => {
+    const ctx = createContext(c.env, {
+      ...overrides,
+      actor: { type: 'system', name: 'anonymous' },
+      // The execution context loses `this` when it is destructured.
+      waitUntil: (work) => c.executionCtx.waitUntil(work),
+      request_id: c.res.headers.get('X-Request-Id'),
+      ip: c.req.header('CF-Connecting-IP') ?? null,
+    })
+    c.set('ctx', ctx)
+    c.set('actor', null)
+    const started = performance.now()
+    await next()
+    const { round_trips, milliseconds } = ctx.meter
+    c.header('Server-Timing', `db;dur=${milliseconds.toFixed(1)};desc="${round_trips}"`)
+    ctx.log.info('request', {
+      method: c.req.method,
+      route: c.req.routePath,
+      status: c.res.status,
+      ms: Math.round(performance.now() - started),
+      round_trips,
+    })
   })
-  c.set('ctx', ctx)
-  c.set('actor', null)
-  const started = performance.now()
-  await next()
-  const { round_trips, milliseconds } = ctx.meter
-  c.header('Server-Timing', `db;dur=${milliseconds.toFixed(1)};desc="${round_trips}"`)
-  ctx.log.info('request', {
-    method: c.req.method,
-    route: c.req.routePath,
-    status: c.res.status,
-    ms: Math.round(performance.now() - started),
-    round_trips,
-  })
-})
 
 export const allowOrigins = createMiddleware<AppEnv>((c, next) =>
   cors({

@@ -14,7 +14,7 @@ import { tick } from '#platform/scheduler'
 import { signUserToken } from '#http/auth'
 import { jobs } from '#registry/jobs'
 import { sweeps } from '#registry/sweeps'
-import { app } from '../../src/app'
+import { createApp } from '../../src/app'
 
 interface QueuedMessage {
   queue: QueueName
@@ -103,7 +103,10 @@ export function createWorld(settings: Record<string, string> = {}): World {
   const settle = async () => {
     while (pending.length > 0) await Promise.allSettled(pending.splice(0))
   }
-  const overrides = () => ({ clock, ...(world.fetch ? { fetch: world.fetch } : {}) })
+  // `fetch` may be replaced at any time, so it is looked up per call.
+  const outside: typeof fetch = (input, init) => (world.fetch ?? fetch)(input, init)
+  const app = createApp({ clock, fetch: outside })
+  const overrides = () => ({ clock, fetch: outside })
 
   const world: World = {
     env,
