@@ -1,10 +1,20 @@
 import { chainAudit } from '#features/audit'
 import { mailboxSync, watchRenewal } from '#features/mailboxes'
 import { enqueueNotices } from '#features/notifications'
+import { sendsDue } from '#features/sending'
+import { trimLeftovers } from '#features/operations'
 import type { Sweep } from '#kernel/sweep'
 import type { Ctx } from '#platform/context'
 import { relaySweep } from '#platform/outbox'
 import { subscribers } from './subscribers'
 
 /** What each cron tick runs. */
-export const sweeps: readonly Sweep<Ctx>[] = [relaySweep(subscribers), chainAudit, mailboxSync, watchRenewal, enqueueNotices]
+export const sweeps: readonly Sweep<Ctx>[] = [
+  relaySweep(subscribers),
+  chainAudit,
+  mailboxSync,
+  watchRenewal,
+  enqueueNotices,
+  sendsDue,
+  trimLeftovers,
+]

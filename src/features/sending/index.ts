@@ -1,0 +1,6 @@
+export { deliverSend } from './jobs/deliver-send'
+export { reconcileSend } from './jobs/reconcile-send'
+export { sendRoutes } from './routes'
+export { loadOutgoing } from './service/load-outgoing'
+export { cancelReply, enqueueDelivery, scheduleReply } from './service/schedule-reply'
+export { sendsDue } from './sweeps/sends-due'

@@ -1,0 +1,66 @@
+// A send as RFC 5322 bytes. nodemailer encodes, folds and keeps line breaks out of headers; what it gets is cleaned before all the same.
+import MailComposer from 'nodemailer/lib/mail-composer'
+import type { SendKind } from '#kernel/vocabulary'
+
+/** The row, as `sends` has it. `from_email` is the mailbox's address, if it leaves from one. */
+export interface OutgoingMail {
+  id: string
+  kind: SendKind
+  automatic: boolean
+  from_name: string | null
+  from_email: string | null
+  to_email: string
+  to_name: string | null
+  subject: string
+  text: string
+  message_id: string
+  in_reply_to: string | null
+  references: readonly string[]
+}
+
+/** Kinds that go to a person outside; the others go to users of the organization and to operators. */
+export const contactKinds = ['reply', 'sequence', 'welcome'] as const satisfies readonly SendKind[]
+
+/** Kinds whose text holds a link that signs somebody in: for the mail's transport and nobody else. */
+export const secretKinds = [
+  'magic_link',
+  'invitation',
+  'password_reset',
+] as const satisfies readonly SendKind[]
+
+/** Who mail is from that leaves from no mailbox. */
+export function senderOf(config: { FROM_EMAIL?: string | undefined; BASE_URL: string }): string {
+  return config.FROM_EMAIL ?? `no-reply@${new URL(config.BASE_URL).hostname}`
+}
+
+export async function composeMail(mail: OutgoingMail, sender: string, date: Date): Promise<Uint8Array> {
+  return new MailComposer({
+    from: { name: oneLine(mail.from_name ?? ''), address: mail.from_email ?? sender },
+    to: { name: oneLine(mail.to_name ?? ''), address: mail.to_email },
+    subject: oneLine(mail.subject),
+    text: mail.text,
+    messageId: mail.message_id,
+    date,
+    ...(mail.in_reply_to === null ? {} : { inReplyTo: mail.in_reply_to }),
+    ...(mail.references.length === 0 ? {} : { references: [...mail.references] }),
+    headers: { 'X-Inlet-Send-Id': mail.id, ...autoHeaders(mail) },
+    newline: 'windows',
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  })
+    .compile()
+    .build()
+}
+
+/** RFC 3834: what nobody looked at says so, and asks other machines not to answer. */
+function autoHeaders(mail: OutgoingMail): Record<string, string> {
+  if (!mail.automatic) return {}
+  return {
+    'Auto-Submitted': mail.kind === 'reply' ? 'auto-replied' : 'auto-generated',
+    'X-Auto-Response-Suppress': 'All',
+  }
+}
+
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim()
+}

@@ -1,0 +1,19 @@
+import type { Ctx } from '#platform/context'
+import { toBase64Url } from '#platform/crypto'
+import { composeMail, senderOf } from '../policy/outgoing-mail'
+import { findOutgoing } from '../repo/read'
+
+/**
+ * The mail as the mailbox's Durable Object hands it to the provider, and the Message-ID by which it finds it again; `null`
+ * when no run of ours has the send.
+ */
+export async function loadOutgoing(
+  ctx: Ctx,
+  org_id: string,
+  send_id: string,
+): Promise<{ raw: string; provider_thread_id: string | null; message_id: string } | null> {
+  const [[mail]] = await ctx.db.org({ org_id, visibility: 'all' }).batch([findOutgoing(send_id)])
+  if (!mail) return null
+  const raw = await composeMail(mail, senderOf(ctx.config), ctx.clock.now())
+  return { raw: toBase64Url(raw), provider_thread_id: mail.provider_thread_id, message_id: mail.message_id }
+}
