@@ -8,11 +8,15 @@ import { formRoutes } from '#features/inbound'
 import { leadRoutes } from '#features/leads'
 import { mailboxRootRoutes, mailboxRoutes } from '#features/mailboxes'
 import { notificationRoutes } from '#features/notifications'
+import { operationsRoutes } from '#features/operations'
+import { organizationRoutes } from '#features/organizations'
 import { sendRoutes } from '#features/sending'
 import { onError, onNotFound } from '#http/errors'
 import { allowOrigins, limitBody, provideContext, requestId, secure } from '#http/middleware'
 import { type AppEnv, createRouter } from '#http/router'
 import type { CtxOptions } from '#platform/context'
+import { jobs } from '#registry/jobs'
+import { sweeps } from '#registry/sweeps'
 
 /** Served under /api/v1 and /api. */
 const api = createRouter()
@@ -23,6 +27,7 @@ const api = createRouter()
   .route('/', leadRoutes)
   .route('/', mailboxRoutes)
   .route('/', notificationRoutes)
+  .route('/', organizationRoutes)
   .route('/', sendRoutes)
 
 /** At the root only: operator, OAuth, webhooks, the public form, health. */
@@ -30,6 +35,7 @@ const root = createRouter()
   .route('/', operatorLoginRoutes)
   .route('/', mailboxRootRoutes)
   .route('/', formRoutes)
+  .route('/', operationsRoutes({ sweeps, jobs }))
 
 /** What the OpenAPI publishes. */
 export const published = createRouter().route('/', root).route('/api/v1', api)

@@ -1,2 +1,3 @@
 export { leadRoutes } from './routes'
-export { markContacted, markSpam } from './service'
+export { leadDetailOut, leadOut } from './schema'
+export { changeLead, getLead, markContacted, markSpam } from './service'

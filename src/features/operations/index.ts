@@ -1,0 +1,2 @@
+export { operationsRoutes } from './routes'
+export { trimLeftovers } from './sweeps/trim'

@@ -1,0 +1,62 @@
+import { and, desc, eq, sql } from 'drizzle-orm'
+import { DatabaseError, isUniqueViolation, q } from '#db/client'
+import { organizations } from '#db/schema/organizations'
+import type { Cursor } from '#kernel/page'
+
+export type OrganizationRow = typeof organizations.$inferSelect
+export type OrganizationSet = Partial<typeof organizations.$inferInsert>
+
+export function findById(id: string) {
+  return q.select().from(organizations).where(eq(organizations.id, id))
+}
+
+/** For the operator: newest first. */
+export function list(limit: number, offset: number, after: Cursor | null) {
+  return q
+    .select()
+    .from(organizations)
+    .where(
+      after === null
+        ? undefined
+        : sql`(${organizations.created_at}, ${organizations.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
+    )
+    .orderBy(desc(organizations.created_at), desc(organizations.id))
+    .limit(limit)
+    .offset(offset)
+}
+
+export function count() {
+  return q.select({ total: sql<number>`count(*)::integer` }).from(organizations)
+}
+
+/**
+ * Changes the row, and with `unchanged_since` only one that nobody has changed since: otherwise the whole batch fails (see
+ * `isLostRace`), so that no audit entry tells of a change that did not happen. `updated_at` always moves on: it is the ETag.
+ */
+export function update(id: string, set: OrganizationSet, now: Date, unchanged_since: Date | null) {
+  const changed = q.$with('changed').as(
+    q
+      .update(organizations)
+      .set({
+        ...set,
+        updated_at: sql`greatest(${now.toISOString()}::timestamptz, ${organizations.updated_at} + interval '1 millisecond')`,
+      })
+      .where(
+        and(
+          eq(organizations.id, id),
+          unchanged_since === null ? undefined : eq(organizations.updated_at, unchanged_since),
+        ),
+      )
+      .returning({ id: organizations.id }),
+  )
+  return q.with(changed).select({ held: sql<number>`1 / count(*)` }).from(changed)
+}
+
+/** Division by zero: `update` found no such row. */
+export function isLostRace(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '22012'
+}
+
+export function isTakenSlug(error: unknown): boolean {
+  return isUniqueViolation(error, 'organizations_slug_unique')
+}
