@@ -149,12 +149,14 @@ describe('the unified inbox', () => {
   })
 
   it('reads its page from an index also under row-level security', async () => {
-    const [plan] = await world
+    const [, plan] = await world
       .ctx()
       .db.org({ org_id: organization.id, visibility: 'all' })
       .batch([
-        raw<{ 'QUERY PLAN': unknown }>(
-          sql`explain (format json) select id from conversations order by last_message_at desc nulls last, id desc nulls last limit 50`,
+        // A table of a few rows is sorted for less; what counts is that the index's order can be used at all.
+        raw(sql`select set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)`),
+        raw(
+          sql`explain select id from conversations order by last_message_at desc nulls last, id desc nulls last limit 50`,
         ),
       ])
     expect(JSON.stringify(plan.rows)).toContain('conversations_recent')
