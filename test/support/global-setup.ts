@@ -4,16 +4,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestProject } from 'vitest/node'
+import './provided.ts'
 import { workerSettings } from './settings.ts'
-
-declare module 'vitest' {
-  export interface ProvidedContext {
-    workerSettings: Record<string, string>
-    ownerUrl: string
-    /** The emulated Google behind its shim. */
-    googleUrl: string
-  }
-}
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'services.ts')], {

@@ -1,6 +1,7 @@
 // The emulated Google, as a test uses it: consent without a person, mail from outside, and everything that goes wrong.
 import { inject } from 'vitest'
 import { signOperatorToken } from '#http/auth'
+import './provided'
 import { read, type TestOrganization, type World } from './world'
 
 const base = inject('googleUrl')
