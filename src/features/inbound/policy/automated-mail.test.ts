@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { CONTEXT, writeMail, writeParts } from '../parse/mail-fixture'
-import { parseMessage } from '../parse/parse-message'
+import { CONTEXT, writeMail, writeParts } from '#test/mail-fixture'
+import { parseMessage } from '../service/parse-message'
 import { classifyMail, type MailContext } from './automated-mail'
 
 type Headers = Readonly<Record<string, string>>

@@ -1,4 +1,4 @@
-// A parsed mail as the rules see it. It stands here because policy may import only the kernel and its neighbours; parse/ fills it in.
+// A parsed mail as the rules see it. It stands here because policy may import only the kernel and its neighbours; service/parse-message.ts fills it in.
 
 export interface MailAddress {
   readonly email: string

@@ -6,7 +6,7 @@ import { classifyMail, type MailVerdict } from '../policy/automated-mail'
 import { readDmarc } from '../policy/authentication'
 import { normalizeBody, readHeader } from '../policy/automated-signs'
 import * as repo from '../repo'
-import { type ParsedMail, parseMessage, UnparsableMail } from '../parse/parse-message'
+import { type ParsedMail, parseMessage, UnparsableMail } from './parse-message'
 import { storeInbound } from './store-inbound'
 
 export interface ArrivedMail {

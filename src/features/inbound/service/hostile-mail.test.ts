@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { writeMail, writeParts } from './mail-fixture'
+import { writeMail, writeParts } from '#test/mail-fixture'
 import { parseMessage } from './parse-message'
 
 function nest(depth: number): string {

@@ -1,6 +1,6 @@
 // Raw mail for tests: a plain inquiry to sales@inlet.test, with what a test changes.
 
-import type { MailContext } from '../policy/automated-mail'
+import type { MailContext } from '../../src/features/inbound/policy/automated-mail'
 
 const PLAIN: Readonly<Record<string, string>> = {
   'Return-Path': '<ada@buyer.test>',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { writeMail, writeParts } from './mail-fixture'
+import { writeMail, writeParts } from '#test/mail-fixture'
 import { parseMessage, UnparsableMail } from './parse-message'
 
 const parse = (headers: Readonly<Record<string, string>> = {}, body?: string) =>
