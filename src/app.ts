@@ -4,6 +4,7 @@ import { auditRoutes } from '#features/audit'
 import { authRoutes, operatorLoginRoutes } from '#features/auth'
 import { contactRoutes } from '#features/contacts'
 import { conversationRoutes } from '#features/conversations'
+import { draftRoutes } from '#features/drafting'
 import { formRoutes } from '#features/inbound'
 import { leadRoutes } from '#features/leads'
 import { mailboxRootRoutes, mailboxRoutes } from '#features/mailboxes'
@@ -24,6 +25,7 @@ const api = createRouter()
   .route('/', authRoutes)
   .route('/', contactRoutes)
   .route('/', conversationRoutes)
+  .route('/', draftRoutes)
   .route('/', leadRoutes)
   .route('/', mailboxRoutes)
   .route('/', notificationRoutes)

@@ -1,3 +1,4 @@
+import { draftReply, retireDrafts, returnDraft } from '#features/drafting'
 import { renewWatch, syncMailbox } from '#features/mailboxes'
 import { postNotice } from '#features/notifications'
 import { deliverSend, reconcileSend } from '#features/sending'
@@ -13,4 +14,7 @@ export const jobs: readonly AppJob[] = [
   postNotice,
   deliverSend,
   reconcileSend,
+  draftReply,
+  returnDraft,
+  retireDrafts,
 ]

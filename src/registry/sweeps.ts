@@ -1,4 +1,5 @@
 import { chainAudit } from '#features/audit'
+import { draftsDue } from '#features/drafting'
 import { mailboxSync, watchRenewal } from '#features/mailboxes'
 import { enqueueNotices } from '#features/notifications'
 import { sendsDue } from '#features/sending'
@@ -16,5 +17,6 @@ export const sweeps: readonly Sweep<Ctx>[] = [
   watchRenewal,
   enqueueNotices,
   sendsDue,
+  draftsDue,
   trimLeftovers,
 ]

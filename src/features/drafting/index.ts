@@ -1,0 +1,5 @@
+export { draftReply, draftRequested } from './jobs/draft-reply'
+export { answeredByHand, retireDrafts } from './jobs/retire-drafts'
+export { replyEnded, returnDraft } from './jobs/return-draft'
+export { draftRoutes } from './routes'
+export { draftsDue } from './sweeps/drafts-due'
