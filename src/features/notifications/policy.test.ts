@@ -70,9 +70,6 @@ describe('the outcome of a lead', () => {
     expect(
       describeOutcome({ ...lead, draft: { ...draft, gate, ai_failure: { code: 'timeout', message: '' } } }),
     ).toBe('The reply needs approval: the AI could not write it (timeout).')
-    expect(
-      describeOutcome({ ...lead, draft, send: { ...send, state: 'skipped', skip_reason: 'human_activity' } }),
-    ).toBe('The reply needs approval: human_activity.')
   })
 
   it('says why nobody answers', () => {
@@ -81,6 +78,10 @@ describe('the outcome of a lead', () => {
       'No reply: spam, sells links.',
     )
     expect(describeOutcome({ ...lead, draft: { ...none, reason: null } })).toBe('No reply: not needed.')
+    const gate = [{ rule: 'reply_mode_auto', passed: false, detail: 'Replies are switched off.' }]
+    expect(describeOutcome({ ...lead, draft: { ...none, reason: null, gate } })).toBe(
+      'No reply: Replies are switched off.',
+    )
     expect(
       describeOutcome({ ...lead, draft: { ...draft, status: 'rejected', reject_reason: 'wrong tone' } }),
     ).toBe('No reply: a person rejected the draft (wrong tone).')
@@ -90,7 +91,7 @@ describe('the outcome of a lead', () => {
         draft: { ...draft, status: 'approved' },
         send: { ...send, state: 'skipped', skip_reason: 'suppressed' },
       }),
-    ).toBe('No automatic reply: suppressed.')
+    ).toBe('The answer was held back: suppressed.')
     expect(describeOutcome({ ...lead, status: 'spam' })).toBe('No reply: spam.')
     expect(describeOutcome(lead)).toBe('No automatic reply: replies are off.')
   })
@@ -142,7 +143,10 @@ describe('the words of a notice', () => {
       ['The provider has ended our access: no mail comes in and none goes out until a person reconnects it.'],
     )
     expect(reconnectNotice({ ...mailbox, status: 'connected' }, 'https://inlet.test').lines).toEqual([
-      'The provider had ended our access; meanwhile the mailbox is connected.',
+      'Our access had ended; meanwhile the mailbox is connected.',
+    ])
+    expect(reconnectNotice({ ...mailbox, status: 'needs_scopes' }, 'https://inlet.test').lines).toEqual([
+      'It was connected without all the permissions that it needs: a person has to connect it again.',
     ])
   })
 })

@@ -55,7 +55,7 @@ export function describeOutcome({ status, answered, draft, send }: LeadFacts): s
   if (draft?.decision === 'no_reply') return `No reply: ${whyNone(draft)}.`
   switch (draft?.status) {
     case 'ready':
-      return `The reply needs approval: ${whyReview(draft, send?.skip_reason)}.`
+      return `The reply needs approval: ${whyReview(draft)}.`
     case 'rejected':
       return `No reply: a person rejected the draft${draft.reject_reason ? ` (${clip(draft.reject_reason, 200)})` : ''}.`
     case 'approved':
@@ -63,7 +63,7 @@ export function describeOutcome({ status, answered, draft, send }: LeadFacts): s
     case undefined:
       break
   }
-  if (send?.state === 'skipped') return `No automatic reply: ${because(send.skip_reason, 'skipped')}.`
+  if (send?.state === 'skipped') return `The answer was held back: ${because(send.skip_reason, 'unknown')}.`
   if (status === 'spam') return 'No reply: spam.'
   // Approved and its send not there yet: they are made together, so it is on its way.
   if (draft?.status === 'approved') return null
@@ -72,17 +72,20 @@ export function describeOutcome({ status, answered, draft, send }: LeadFacts): s
 
 type Draft = NonNullable<LeadFacts['draft']>
 
-function whyNone({ category, reason }: Draft): string {
-  const why = because(reason, 'not needed')
-  return category === 'spam' || category === 'unsafe' ? because(`${category}, ${why}`, category) : why
+function whyNone(draft: Draft): string {
+  const why = because(draft.reason ?? firstFailed(draft)?.detail, 'not needed')
+  return draft.category === 'spam' || draft.category === 'unsafe' ? `${draft.category}, ${why}` : why
 }
 
-function whyReview(draft: Draft, skip_reason: string | null | undefined): string {
-  if (skip_reason) return because(skip_reason, 'skipped')
+function whyReview(draft: Draft): string {
   if (draft.ai_failure) return `the AI could not write it (${draft.ai_failure.code})`
-  const failed = draft.gate.find((verdict) => !verdict.passed)
+  const failed = firstFailed(draft)
   if (!failed) return 'the organization approves every reply'
   return because(failed.detail === '' ? failed.rule : `${failed.rule}: ${failed.detail}`, failed.rule)
+}
+
+function firstFailed(draft: Draft) {
+  return draft.gate.find((verdict) => !verdict.passed)
 }
 
 /** Codes and model text become one short phrase without a full stop. */
@@ -140,15 +143,24 @@ export function reconnectNotice(
   mailbox: { id: string; email: string; organization: string; status: MailboxStatus },
   base_url: string,
 ): Notice {
-  const lost = mailbox.status === 'reconnect_required'
   return {
     title: `${clip(mailbox.organization, 80)} has lost a mailbox: ${clip(mailbox.email, 100)}`,
-    lines: [
-      lost
-        ? 'The provider has ended our access: no mail comes in and none goes out until a person reconnects it.'
-        : `The provider had ended our access; meanwhile the mailbox is ${mailbox.status}.`,
-    ],
+    lines: [lossOf(mailbox.status)],
     link: { label: 'Open the mailbox', url: `${trimSlash(base_url)}/mailboxes/${mailbox.id}` },
+  }
+}
+
+function lossOf(status: MailboxStatus): string {
+  switch (status) {
+    case 'reconnect_required':
+      return 'The provider has ended our access: no mail comes in and none goes out until a person reconnects it.'
+    case 'needs_scopes':
+      return 'It was connected without all the permissions that it needs: a person has to connect it again.'
+    case 'connecting':
+    case 'connected':
+    case 'paused':
+    case 'disconnected':
+      return `Our access had ended; meanwhile the mailbox is ${status}.`
   }
 }
 

@@ -238,7 +238,7 @@ export function insertReconnectNotice(
         'mailbox:' || m.id || ':' || coalesce(floor(extract(epoch from m.connected_at) * 1000)::bigint::text, 'never'),
         m.id, ${at}::timestamptz, ${at}::timestamptz
       from ${mailboxes} m join ${organizations} o on o.id = m.org_id
-      where m.org_id = ${row.org_id} and m.id = ${row.mailbox_id} and m.status = 'reconnect_required'
+      where m.org_id = ${row.org_id} and m.id = ${row.mailbox_id} and m.status in ('reconnect_required', 'needs_scopes')
         and (o.slack_webhook_sealed is not null or ${row.slack_configured}::boolean)
     on conflict (org_id, channel, dedupe_key) do nothing
     returning id`)
