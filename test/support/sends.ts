@@ -110,6 +110,8 @@ type Fault =
   | 'refused'
   | 'bad_recipient'
 
+type Found = { outcome: 'sent' | 'not_sent' | 'inconclusive'; message?: SentMessage }
+
 export interface FakeMailbox extends MailboxPort {
   /** The mails that have left, in order. */
   accepted: { send_id: string; provider_draft_id: string }[]
@@ -172,11 +174,11 @@ export function createFakeMailbox(): FakeMailbox {
         return succeed(null)
       }),
     findSent: (send_id, provider_draft_id) =>
-      call('findSent', () => {
-        if (fake.drafts.has(provider_draft_id)) return succeed({ outcome: 'not_sent' as const })
+      call<Found>('findSent', () => {
+        if (fake.drafts.has(provider_draft_id)) return succeed({ outcome: 'not_sent' })
         if (fake.accepted.some((mail) => mail.send_id === send_id))
-          return succeed({ outcome: 'sent' as const, message: messageOf(send_id) })
-        return succeed({ outcome: 'inconclusive' as const })
+          return succeed({ outcome: 'sent', message: messageOf(send_id) })
+        return succeed({ outcome: 'inconclusive' })
       }),
     connect: unused,
     poke: unused,
