@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
+import { RUNTIME_LOGIN } from './stack/runtime-login.ts'
 import { messageOf, say, StartError } from './stack/say.ts'
 
-export const RUNTIME_LOGIN = 'inlet_login'
 const MIGRATIONS = join(import.meta.dirname, '..', 'migrations')
 /** Any constant will do, as long as every version of this script uses the same one. */
 const MIGRATION_LOCK = 7_465_001
@@ -64,14 +64,6 @@ export async function ensureRuntimeLogin(ownerUrl: string, password: string): Pr
       await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK])
     }
   })
-}
-
-/** The same server and database, as the Worker's login. */
-export function runtimeUrl(ownerUrl: string, password: string): string {
-  const url = new URL(ownerUrl)
-  url.username = RUNTIME_LOGIN
-  url.password = password
-  return url.href
 }
 
 async function withOwner(ownerUrl: string, work: (client: pg.Client) => Promise<void>): Promise<void> {

@@ -1,7 +1,6 @@
 // `npm start`: the whole product on this machine. It starts what the Worker needs, all at once where it can, then the
 // Worker, and ends all of it together.
 import { join } from 'node:path'
-import { ensureRuntimeLogin, migrateDatabase, runtimeUrl } from './migrate.ts'
 import { buildAssets } from './stack/assets.ts'
 import { buildWorker, type WorkerBundle } from './stack/bundle.ts'
 import type { EmulatorsConfig } from './stack/emulators/process.ts'
@@ -13,6 +12,7 @@ import { requireFreePorts } from './stack/ports.ts'
 import { lockDataDir, ProcessRegistry } from './stack/processes.ts'
 import { dim, messageOf, say, StartError, warn } from './stack/say.ts'
 import { seedDemo } from './stack/seed.ts'
+import { runtimeUrl } from './stack/runtime-login.ts'
 import { readSettings, type Settings } from './stack/settings.ts'
 import { Shutdown } from './stack/shutdown.ts'
 import { printSummary } from './stack/summary.ts'
@@ -20,7 +20,6 @@ import { keepNode, type Supervisor } from './stack/supervisor.ts'
 import { startTicker } from './stack/ticker.ts'
 import { watchSources } from './stack/watch.ts'
 import { ACCOUNTS, urlsOf, workerEnv } from './stack/worker-env.ts'
-import { startWorker } from './stack/worker.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -40,9 +39,10 @@ async function start(shutdown: Shutdown): Promise<void> {
     settings.databaseUrl ?? embeddedOwnerUrl(ports.postgres, settings.secrets.OWNER_DATABASE_PASSWORD)
   const env = workerEnv(settings, runtimeUrl(ownerUrl, settings.secrets.RUNTIME_DATABASE_PASSWORD))
   buildAssets(ROOT)
-  const [bundle, database] = await Promise.all([
+  const [bundle, database, { startWorker }] = await Promise.all([
     buildWorker(ROOT, shutdown.signal),
     startDatabase(settings, supervisor, shutdown),
+    import('./stack/worker.ts'),
     startGatewayProcess(settings, ownerUrl, supervisor, shutdown),
     settings.emulators && startEmulators(settings, env, supervisor, shutdown),
   ])
@@ -99,6 +99,8 @@ async function startDatabase(
   shutdown: Shutdown,
 ): Promise<DatabaseUrls> {
   const { dataDir, ports, secrets } = settings
+  // Drizzle and Miniflare take long to load: meanwhile the servers start.
+  const loading = import('./migrate.ts')
   let ownerUrl = settings.databaseUrl
   let superuserUrl: string | undefined
   if (ownerUrl === undefined) {
@@ -108,6 +110,7 @@ async function startDatabase(
     ownerUrl = postgres.ownerUrl
     superuserUrl = postgres.superuserUrl
   }
+  const { ensureRuntimeLogin, migrateDatabase } = await loading
   try {
     await migrateDatabase(ownerUrl)
     await ensureRuntimeLogin(ownerUrl, secrets.RUNTIME_DATABASE_PASSWORD)
@@ -181,6 +184,7 @@ function watchAndReload(
       say(dim(`Reloaded in ${((Date.now() - begun) / 1000).toFixed(1)} s.`))
     },
     onMigration: async () => {
+      const { migrateDatabase } = await import('./migrate.ts')
       await migrateDatabase(ownerUrl)
       say(dim('The database is up to date.'))
     },

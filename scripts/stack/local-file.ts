@@ -1,7 +1,7 @@
 // DATA_DIR/local.json: every address and sign-in of the local stack, for people, demo:mail and the tests.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SLACK_TOKEN } from './emulators/slack.ts'
+import { SLACK_TOKEN } from './emulators/slack-names.ts'
 import { writeFileAtomically } from './files.ts'
 import type { Ports, Settings } from './settings.ts'
 import { ACCOUNTS, DEMO, urlsOf } from './worker-env.ts'

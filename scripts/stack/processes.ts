@@ -31,6 +31,16 @@ export function startOf(pid: number): string | undefined {
   }
 }
 
+/** Only where it costs nothing to ask. */
+export function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  } catch {
+    return undefined
+  }
+}
+
 export function commandOf(pid: number): string {
   try {
     if (process.platform === 'linux')

@@ -1,7 +1,7 @@
 // What a person may set: `.dev.vars`, overridden by the process environment. Everything wrong is named here, in
 // one line, before anything is started.
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { loadSecrets, type Secrets } from './secrets.ts'
 import { messageOf, StartError } from './say.ts'
@@ -179,8 +179,7 @@ function checkUrl(name: string, text: string | undefined, protocols: string[]): 
 function openDataDir(root: string, path: string): string {
   const dir = isAbsolute(path) ? path : join(root, path)
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o755 })
-    mkdirSync(join(dir, 'logs'), { recursive: true })
+    makeDirectory(join(dir, 'logs'))
     const probe = join(dir, `.probe-${process.pid}`)
     writeFileSync(probe, '')
     rmSync(probe)
@@ -188,4 +187,11 @@ function openDataDir(root: string, path: string): string {
     throw new StartError(`DATA_DIR ${dir} cannot be written: ${messageOf(error)}`)
   }
   return realpathSync(dir)
+}
+
+/** Not `recursive`: in a folder that takes no entries, such as /proc, that never comes back. */
+function makeDirectory(dir: string): void {
+  if (existsSync(dir)) return
+  makeDirectory(dirname(dir))
+  mkdirSync(dir)
 }

@@ -1,5 +1,5 @@
 // Ends the stack once, in order, however the end comes: Ctrl-C, a failure, or npm going away.
-import type { ProcessRegistry } from './processes.ts'
+import { parentOf, type ProcessRegistry } from './processes.ts'
 import { dim, messageOf, red, say } from './say.ts'
 
 /** Who depends on whom: the Worker goes before what it talks to. */
@@ -74,12 +74,13 @@ export class Shutdown {
     process.exit(code)
   }
 
-  /** Under npm, our parent's death is our end too: nobody could reach us with a Ctrl-C any more. */
+  /** Under npm, its death is our end too: nobody could reach us with a Ctrl-C any more. A shell may stand between. */
   #watchParent(): void {
     if (!process.env['npm_lifecycle_event']) return
-    const parent = process.ppid
+    const ancestors = () => `${process.ppid} ${parentOf(process.ppid)}`
+    const atStart = ancestors()
     setInterval(() => {
-      if (process.ppid !== parent) this.#onSignal('SIGTERM')
+      if (ancestors() !== atStart) this.#onSignal('SIGTERM')
     }, 1000).unref()
   }
 }

@@ -1,5 +1,5 @@
 // What the Worker is given: the local stack's own answers, overridden by whatever a person has set.
-import { SLACK_HOOK_PATH } from './emulators/slack.ts'
+import { SLACK_HOOK_PATH } from './emulators/slack-names.ts'
 import { type Settings, WORKER_SETTINGS } from './settings.ts'
 
 export const DEMO = {

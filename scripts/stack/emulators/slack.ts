@@ -1,5 +1,6 @@
 // Emulated Slack: incoming webhooks and the Web API, with messages that survive a restart.
 import { join } from 'node:path'
+import { SLACK_TOKEN } from './slack-names.ts'
 import { hostEmulator } from './host.ts'
 import { type EmulatorServer, serveShim } from './server.ts'
 import { Stats } from './faults.ts'
@@ -9,9 +10,6 @@ export interface SlackOptions {
   port: number
   stateDir: string
 }
-
-export const SLACK_HOOK_PATH = '/services/T000000001/B000000001/X000000001'
-export const SLACK_TOKEN = 'xoxb-inlet-local'
 
 export async function startSlack({ port, stateDir }: SlackOptions): Promise<EmulatorServer> {
   const state = new EmulatorState(join(stateDir, 'slack.sqlite'))
