@@ -3,11 +3,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ensureRuntimeLogin, migrateDatabase, runtimeUrl } from '../../scripts/migrate.ts'
+import { ensureRuntimeLogin, migrateDatabase } from '../../scripts/migrate.ts'
 import { freePort } from '../../scripts/stack/free-ports.ts'
 import { startGateway } from '../../scripts/stack/gateway.ts'
 import { startGoogle } from '../../scripts/stack/emulators/google.ts'
 import { startPostgres } from '../../scripts/stack/postgres.ts'
+import { runtimeUrl } from '../../scripts/stack/runtime-login.ts'
 
 const RUNTIME_PASSWORD = 'test-only-runtime'
 
