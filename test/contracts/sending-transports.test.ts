@@ -18,7 +18,7 @@ interface Bench {
   /** A send that has passed the gate. */
   send: TransportSend
   /** Mails that a recipient would see. */
-  accepted(): Promise<number>
+  accepted: () => Promise<number>
 }
 
 async function pass(world: World, send_id: string, provider_draft_id: string | null): Promise<TransportSend> {

@@ -28,9 +28,9 @@ interface Scene {
   org: TestOrganization
   mailbox_id: string
   fake: FakeMailbox
-  ctx(as_of?: Date): Ctx
-  deliver(send_id: string, as_of?: Date): Promise<unknown>
-  reconcile(send_id: string, as_of?: Date): Promise<unknown>
+  ctx: (as_of?: Date) => Ctx
+  deliver: (send_id: string, as_of?: Date) => Promise<unknown>
+  reconcile: (send_id: string, as_of?: Date) => Promise<unknown>
 }
 
 async function createScene(given: Parameters<typeof insertMailbox>[2] = {}): Promise<Scene> {
@@ -156,10 +156,8 @@ describe('a delivery', () => {
     const { world, org, mailbox_id, fake, ctx } = await createScene()
     const { send_id } = await arrangeReply(world, org, { mailbox_id })
     const run = ctx()
-    const { createDraft } = fake
-    fake.createDraft = async (id) => {
+    fake.before.createDraft = async (id) => {
       expect(await loadOutgoing(run, org.id, id)).toMatchObject({ message_id: `<${send_id}@shop.test>` })
-      return createDraft(id)
     }
     await deliverSend.run(run, { org_id: org.id, send_id })
     expect((await readSend(world, send_id)).state).toBe('sent')
@@ -260,13 +258,10 @@ describe('the undo window', () => {
   it('is over for what has passed the gate', async () => {
     const { world, org, mailbox_id, fake, deliver, ctx } = await createScene()
     const reply = await arrangeReply(world, org, { mailbox_id })
-    const { sendDraft } = fake
-    fake.sendDraft = async (id) => {
-      await ctx()
+    fake.before.sendDraft = () =>
+      ctx()
         .db.org({ org_id: org.id, visibility: 'all' })
         .batch([cancelReply(ctx(), { org_id: org.id, draft_id: reply.draft_id, reason: 'rejected' })])
-      return sendDraft(id)
-    }
     await deliver(reply.send_id)
     expect((await readSend(world, reply.send_id)).state).toBe('sent')
   })
@@ -280,11 +275,7 @@ describe('the gate', () => {
   ) {
     const scene = await createScene()
     const reply = await arrangeReply(scene.world, scene.org, { mailbox_id: scene.mailbox_id, automatic })
-    const { createDraft } = scene.fake
-    scene.fake.createDraft = async (id) => {
-      await change(scene, reply)
-      return createDraft(id)
-    }
+    scene.fake.before.createDraft = () => change(scene, reply)
     await scene.deliver(reply.send_id)
     const { state, skip_reason } = await readSend(scene.world, reply.send_id)
     return { state, skip_reason, accepted: scene.fake.accepted.length, drafts: scene.fake.drafts.size }
@@ -369,11 +360,8 @@ describe('the gate', () => {
   it('holds back a mailbox that was paused meanwhile, keeps the draft and burns no attempt', async () => {
     const { world, org, mailbox_id, fake, deliver } = await createScene()
     const { send_id } = await arrangeReply(world, org, { mailbox_id })
-    const { createDraft } = fake
-    fake.createDraft = async (id) => {
-      await world.sql(q.update(mailboxes).set({ status: 'paused' }).where(eq(mailboxes.id, mailbox_id)))
-      return createDraft(id)
-    }
+    fake.before.createDraft = () =>
+      world.sql(q.update(mailboxes).set({ status: 'paused' }).where(eq(mailboxes.id, mailbox_id)))
     await deliver(send_id)
     expect(await readSend(world, send_id)).toMatchObject({
       state: 'scheduled',
@@ -485,7 +473,7 @@ describe('the claim', () => {
     const [days] = await world.sql(
       q.select({ used: mailbox_days.used }).from(mailbox_days).where(eq(mailbox_days.org_id, org.id)),
     )
-    expect(days.map((day) => day.used).sort()).toEqual([1, 2])
+    expect(days.map((day) => day.used).sort((a, b) => a - b)).toEqual([1, 2])
   })
 
   it('lets nothing leave a mailbox whose cap is 0', async () => {
@@ -706,10 +694,8 @@ describe('a refusal of the provider', () => {
       ...run,
       clock: { now: () => (jumps >= 0 && jumps++ >= 2 ? addSeconds(clock.now(), 61) : clock.now()) },
     }
-    const { createDraft } = fake
-    fake.createDraft = (id) => {
+    fake.before.createDraft = async () => {
       jumps = 0
-      return createDraft(id)
     }
     await deliverSend.run(suspended, { org_id: org.id, send_id })
     expect(fake.calls).toEqual(['createDraft'])

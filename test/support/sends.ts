@@ -112,14 +112,18 @@ type Fault =
 
 type Found = { outcome: 'sent' | 'not_sent' | 'inconclusive'; message?: SentMessage }
 
+type FakeCall = 'createDraft' | 'sendDraft' | 'findSent' | 'deleteDraft'
+
 export interface FakeMailbox extends MailboxPort {
   /** The mails that have left, in order. */
   accepted: { send_id: string; provider_draft_id: string }[]
   drafts: Map<string, string>
   /** Consumed one by one by the calls of that name; `undefined` is none. */
-  faults: Partial<Record<'createDraft' | 'sendDraft' | 'findSent' | 'deleteDraft', (Fault | undefined)[]>>
+  faults: Partial<Record<FakeCall, (Fault | undefined)[]>>
+  /** Runs before the call of that name has any effect. */
+  before: Partial<Record<FakeCall, (id: string) => Promise<unknown>>>
   /** Instead of a list: asked at every call. */
-  chance: ((call: string) => Fault | undefined) | undefined
+  chance: ((call: FakeCall) => Fault | undefined) | undefined
   calls: string[]
 }
 
@@ -134,8 +138,9 @@ export function createFakeMailbox(): FakeMailbox {
     bad_recipient: () => fail('permanent', 'bad_recipient', 'The address is refused.'),
   }
   const unanswered = () => fail('transient', 'mailbox_unreachable', 'The mailbox did not answer.')
-  const call = async <T>(name: keyof FakeMailbox['faults'], work: () => Result<T>): Promise<Result<T>> => {
+  const call = async <T>(name: FakeCall, id: string, work: () => Result<T>): Promise<Result<T>> => {
     fake.calls.push(name)
+    await fake.before[name]?.(id)
     const fault = fake.chance ? fake.chance(name) : fake.faults[name]?.shift()
     if (fault === 'lost_request') return unanswered()
     if (fault !== undefined && fault !== 'lost_response') return refusals[fault]()
@@ -152,16 +157,17 @@ export function createFakeMailbox(): FakeMailbox {
     accepted: [],
     drafts: new Map(),
     faults: {},
+    before: {},
     chance: undefined,
     calls: [],
     createDraft: (send_id) =>
-      call<CreatedDraft>('createDraft', () => {
+      call<CreatedDraft>('createDraft', send_id, () => {
         const provider_draft_id = `d${++serial}-${send_id.slice(-6)}`
         fake.drafts.set(provider_draft_id, send_id)
         return succeed({ provider_draft_id, provider_thread_id: `t-${send_id}` })
       }),
     sendDraft: (provider_draft_id) =>
-      call('sendDraft', () => {
+      call('sendDraft', provider_draft_id, () => {
         const send_id = fake.drafts.get(provider_draft_id)
         if (send_id === undefined) return fail('permanent', 'not_found', 'Gmail does not know it.')
         fake.drafts.delete(provider_draft_id)
@@ -169,12 +175,12 @@ export function createFakeMailbox(): FakeMailbox {
         return succeed(messageOf(send_id))
       }),
     deleteDraft: (provider_draft_id) =>
-      call('deleteDraft', () => {
+      call('deleteDraft', provider_draft_id, () => {
         fake.drafts.delete(provider_draft_id)
         return succeed(null)
       }),
     findSent: (send_id, provider_draft_id) =>
-      call<Found>('findSent', () => {
+      call<Found>('findSent', send_id, () => {
         if (fake.drafts.has(provider_draft_id)) return succeed({ outcome: 'not_sent' })
         if (fake.accepted.some((mail) => mail.send_id === send_id))
           return succeed({ outcome: 'sent', message: messageOf(send_id) })
