@@ -37,7 +37,7 @@ describe('contacts', () => {
   it('are shown one by one with an ETag', async () => {
     const { contact_id } = await arrive(world, organization, { email: 'eve@buyer.test', name: 'Eve' })
     const response = await world.request('GET', `/api/v1/contacts/${contact_id}`, { token })
-    expect(response.headers.get('ETag')).toMatch(/^"\d+"$/)
+    expect(response.headers.get('ETag')).toMatch(/^"\w+"$/)
     expect(await read(response)).toEqual({
       status: 200,
       body: {

@@ -1,4 +1,5 @@
 import { requireUser, scopeOf } from '#http/auth'
+import { setEtag } from '#http/etag'
 import { createRoute, idParam, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
@@ -39,6 +40,6 @@ export const contactRoutes = createRouter()
   .openapi(get, async (c) => {
     const ctx = c.get('ctx')
     const contact = await getContact(ctx, scopeOf(ctx), c.req.valid('param').id)
-    c.header('ETag', `"${contact.updated_at.getTime()}"`)
+    setEtag(c, contact.updated_at)
     return c.json(contact, 200)
   })

@@ -1,3 +1,3 @@
-export { entityTag, realChange, refuseStale } from './policy'
+export { realChange } from './policy'
 export { conversationRoutes } from './routes'
 export { markAnswered, type OutboundMessage, recordOutbound, touchByPerson } from './service'

@@ -1,8 +1,8 @@
 import { requireUser, scopeOf, userOf } from '#http/auth'
+import { readIfMatch, setEtag } from '#http/etag'
 import { createRoute, idParam, jsonBody, pageQuery, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
-import { entityTag } from './policy'
 import {
   commentIn,
   commentOut,
@@ -89,15 +89,15 @@ export const conversationRoutes = createRouter()
   .openapi(get, async (c) => {
     const ctx = c.get('ctx')
     const conversation = await getConversation(ctx, scopeOf(ctx), c.req.valid('param').id)
-    c.header('ETag', entityTag(conversation.version))
+    setEtag(c, conversation.version)
     return c.json(conversation, 200)
   })
   .openapi(patch, async (c) => {
     const ctx = c.get('ctx')
     const { id } = c.req.valid('param')
-    const if_match = c.req.valid('header')['if-match']
-    const conversation = await changeConversation(ctx, scopeOf(ctx), id, c.req.valid('json'), if_match)
-    c.header('ETag', entityTag(conversation.version))
+    const change = c.req.valid('json')
+    const conversation = await changeConversation(ctx, scopeOf(ctx), id, change, readIfMatch(c))
+    setEtag(c, conversation.version)
     return c.json(conversation, 200)
   })
   .openapi(messages, async (c) => {

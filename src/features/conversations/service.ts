@@ -5,7 +5,7 @@ import { type Cursor, toPage } from '#kernel/page'
 import type { Channel } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
 import { kick, recordEvent } from '#platform/outbox'
-import { realChange, refuseStale } from './policy'
+import { realChange } from './policy'
 import * as repo from './repo'
 import type { ConversationChange } from './schema'
 
@@ -35,7 +35,8 @@ export async function changeConversation(
   scope: Scope,
   id: string,
   change: ConversationChange,
-  if_match: string | undefined,
+  /** `null`: the caller does not mind what it was. */
+  matches: ((version: number) => boolean) | null,
 ) {
   const door = ctx.db.org(scope)
   const [[current], [member]] = await door.batch([
@@ -43,7 +44,7 @@ export async function changeConversation(
     repo.findMember(change.assignee_id ?? null),
   ])
   if (!current) throw notFound('The conversation')
-  refuseStale(if_match, current.version)
+  if (matches !== null && !matches(current.version)) throw changed('precondition_failed')
   if (change.assignee_id && !member)
     throw new AppError('unprocessable', 'The assignee is no member of the organization.')
   const set = realChange(current, change)
@@ -52,7 +53,7 @@ export async function changeConversation(
 
   const now = ctx.clock.now()
   const event_id = ctx.newId()
-  const [, , , [changed]] = await door
+  const [, , , [shown]] = await door
     .batch([
       repo.update(id, current.version, { ...set, last_human_activity_at: now, updated_at: now }),
       recordAudit(ctx, {
@@ -66,18 +67,15 @@ export async function changeConversation(
       repo.findById(id),
     ])
     .catch((error: unknown) => {
-      throw repo.isLostRace(error) ? changedMeanwhile(if_match) : error
+      throw repo.isLostRace(error) ? changed(matches === null ? 'conflict' : 'precondition_failed') : error
     })
   kick(ctx, [event_id])
-  if (!changed) throw notFound('The conversation')
-  return changed
+  if (!shown) throw notFound('The conversation')
+  return shown
 }
 
-function changedMeanwhile(if_match: string | undefined): AppError {
-  return new AppError(
-    if_match === undefined ? 'conflict' : 'precondition_failed',
-    'It was changed at the same moment. Read it again.',
-  )
+function changed(code: 'conflict' | 'precondition_failed'): AppError {
+  return new AppError(code, 'The conversation has changed since you read it. Read it again.')
 }
 
 export async function listMessages(ctx: Ctx, scope: Scope, conversation_id: string, page: PageRequest) {

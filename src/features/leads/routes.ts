@@ -1,5 +1,5 @@
-import { entityTag } from '#features/conversations'
 import { requireUser, scopeOf } from '#http/auth'
+import { readIfMatch, setEtag } from '#http/etag'
 import { createRoute, idParam, jsonBody, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
@@ -46,14 +46,13 @@ export const leadRoutes = createRouter()
   .openapi(get, async (c) => {
     const ctx = c.get('ctx')
     const lead = await getLead(ctx, scopeOf(ctx), c.req.valid('param').id)
-    c.header('ETag', entityTag(lead.version))
+    setEtag(c, lead.version)
     return c.json(lead, 200)
   })
   .openapi(patch, async (c) => {
     const ctx = c.get('ctx')
     const { id } = c.req.valid('param')
-    const if_match = c.req.valid('header')['if-match']
-    const lead = await changeLead(ctx, scopeOf(ctx), id, c.req.valid('json'), if_match)
-    c.header('ETag', entityTag(lead.version))
+    const lead = await changeLead(ctx, scopeOf(ctx), id, c.req.valid('json'), readIfMatch(c))
+    setEtag(c, lead.version)
     return c.json(lead, 200)
   })

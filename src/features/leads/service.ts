@@ -1,5 +1,5 @@
 import { recordAudit } from '#features/audit'
-import { realChange, refuseStale, touchByPerson } from '#features/conversations'
+import { realChange, touchByPerson } from '#features/conversations'
 import type { Scope } from '#kernel/actor'
 import { AppError, notFound } from '#kernel/errors'
 import { type Cursor, toPage } from '#kernel/page'
@@ -10,6 +10,9 @@ import * as repo from './repo'
 import type { LeadChange } from './schema'
 
 const SENDS_SHOWN = 20
+
+/** `null`: the caller does not mind which version it changes. */
+type Precondition = ((version: number) => boolean) | null
 
 export async function listLeads(
   ctx: Ctx,
@@ -39,7 +42,7 @@ export async function changeLead(
   scope: Scope,
   id: string,
   change: LeadChange,
-  if_match: string | undefined,
+  matches: Precondition,
 ) {
   const door = ctx.db.org(scope)
   const [[current], [member]] = await door.batch([
@@ -47,12 +50,12 @@ export async function changeLead(
     repo.findMember(change.assignee_id ?? null),
   ])
   if (!current) throw notFound('The lead')
-  refuseStale(if_match, current.version)
+  if (matches !== null && !matches(current.version)) throw changed('precondition_failed')
   if (change.assignee_id && !member)
     throw new AppError('unprocessable', 'The assignee is no member of the organization.')
   const set = realChange(current, { ...change, custom: mergeCustom(current.custom, change.custom) })
   const fields = Object.keys(set)
-  if (fields.length > 0) await store(ctx, scope, current, set, if_match)
+  if (fields.length > 0) await store(ctx, scope, current, set, matches)
   return await getLead(ctx, scope, id)
 }
 
@@ -61,37 +64,39 @@ async function store(
   { org_id, ...scope }: Scope,
   current: { id: string; version: number; first_response_at: Date | null; conversation: { id: string } },
   set: Parameters<typeof repo.update>[2],
-  if_match: string | undefined,
+  matches: Precondition,
 ): Promise<void> {
   const now = ctx.clock.now()
   const event_id = ctx.newId()
   // Who says that they have been in touch has answered, by whatever way.
   const answered = set.status === 'contacted' && current.first_response_at === null
   const decided = set.status !== undefined || set.assignee_id !== undefined
-  await ctx.db
-    .org({ org_id, ...scope })
-    .batch([
-      repo.update(current.id, current.version, {
-        ...set,
-        ...(answered ? { first_response_at: now } : {}),
-        updated_at: now,
-      }),
-      recordAudit(ctx, {
-        org_id,
-        action: 'lead.updated',
-        entity: 'lead',
-        entity_id: current.id,
-        fields: Object.keys(set),
-      }),
-      recordEvent(ctx, { id: event_id, org_id, type: 'lead.updated', payload: { lead_id: current.id } }),
-      ...(decided ? [touchByPerson(ctx, { org_id, conversation_id: current.conversation.id })] : []),
-    ])
-    .catch((error: unknown) => {
-      if (!repo.isLostRace(error)) throw error
-      const code = if_match === undefined ? 'conflict' : 'precondition_failed'
-      throw new AppError(code, 'It was changed at the same moment. Read it again.')
-    })
+  const door = ctx.db.org({ org_id, ...scope })
+  const write = [
+    repo.update(current.id, current.version, {
+      ...set,
+      ...(answered ? { first_response_at: now } : {}),
+      updated_at: now,
+    }),
+    recordAudit(ctx, {
+      org_id,
+      action: 'lead.updated',
+      entity: 'lead',
+      entity_id: current.id,
+      fields: Object.keys(set),
+    }),
+    recordEvent(ctx, { id: event_id, org_id, type: 'lead.updated', payload: { lead_id: current.id } }),
+  ] as const
+  // The conversation's row first, as everywhere: two that lock in another order would block each other.
+  const touched = touchByPerson(ctx, { org_id, conversation_id: current.conversation.id })
+  await (decided ? door.batch([touched, ...write]) : door.batch(write)).catch((error: unknown) => {
+    throw repo.isLostRace(error) ? changed(matches === null ? 'conflict' : 'precondition_failed') : error
+  })
   kick(ctx, [event_id])
+}
+
+function changed(code: 'conflict' | 'precondition_failed'): AppError {
+  return new AppError(code, 'The lead has changed since you read it. Read it again.')
 }
 
 /** The statement for "this is spam": only a lead that nobody has judged yet. */

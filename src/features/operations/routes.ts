@@ -158,7 +158,7 @@ export function operationsRoutes({ sweeps, jobs }: { sweeps: service.Sweeps; job
     .openapi(patchLead, async (c) => {
       const { id } = c.req.valid('param')
       const { new_status } = c.req.valid('query')
-      const lead = await service.changeStatus(c.get('ctx'), id, new_status, c.req.header('If-Match'))
+      const lead = await service.changeStatus(c.get('ctx'), id, new_status, readIfMatch(c))
       setEtag(c, lead.version)
       return c.json(lead, 200)
     })

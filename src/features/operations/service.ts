@@ -62,10 +62,15 @@ export async function readLead(ctx: Ctx, id: string) {
   return { ...(await getLead(ctx, { org_id: organization.id, visibility: 'all' }, id)), organization }
 }
 
-export async function changeStatus(ctx: Ctx, id: string, status: LeadStatus, if_match: string | undefined) {
+export async function changeStatus(
+  ctx: Ctx,
+  id: string,
+  status: LeadStatus,
+  matches: ((version: number) => boolean) | null,
+) {
   const organization = await organizationOf(ctx, id)
   const scope = { org_id: organization.id, visibility: 'all' as const }
-  return { ...(await changeLead(ctx, scope, id, { status }, if_match)), organization }
+  return { ...(await changeLead(ctx, scope, id, { status }, matches)), organization }
 }
 
 async function organizationOf(ctx: Ctx, lead_id: string) {
