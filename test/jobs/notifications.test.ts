@@ -5,10 +5,11 @@ import { q } from '#db/client'
 import { drafts } from '#db/schema/drafting'
 import { mailboxes } from '#db/schema/mailboxes'
 import { notices } from '#db/schema/notifications'
-import { dead_letters } from '#db/schema/platform'
+import { dead_letters, events } from '#db/schema/platform'
 import { sends } from '#db/schema/sending'
 import type { EventType } from '#kernel/event'
 import type { SendState } from '#kernel/vocabulary'
+import { kick } from '#platform/outbox'
 import { type Arrival, arrive } from '#test/arrivals'
 import { createFakeSlack, type FakeSlack, RETRY_AFTER_SECONDS } from '#test/fake-slack'
 import { createWorld, type TestOrganization, type World } from '#test/world'
@@ -191,6 +192,26 @@ describe('the notice of a lead', () => {
     expect(slack.posted).toEqual([])
     expect((await stored(arrival)).attempts).toBe(0)
   })
+})
+
+it('a lead that comes in is told once its answer has left, woken by nothing but events', async () => {
+  const arrival = await arrive(world, organization, { text: 'Do you also deliver to Leeds?' })
+  const [facts] = await world.sql(
+    q.select({ id: events.id }).from(events).where(eq(events.org_id, organization.id)),
+  )
+  kick(
+    world.ctx(),
+    facts.map((event) => event.id),
+  )
+  await world.drain()
+  expect(slack.posted.map((message) => message.text.split('\n').slice(1))).toEqual([
+    [
+      'Pricing? – Do you also deliver to Leeds?',
+      'Answered automatically.',
+      `<http://inlet.test/leads/${arrival.lead_id}|Open the lead>`,
+    ],
+  ])
+  expect((await stored(arrival)).state).toBe('sent')
 })
 
 describe('a channel that refuses', () => {

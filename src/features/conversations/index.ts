@@ -1,3 +1,3 @@
 export { realChange } from './policy'
 export { conversationRoutes } from './routes'
-export { markAnswered, type OutboundMessage, recordOutbound, touchByPerson } from './service'
+export { markAnswered, recordOutbound, touchByPerson } from './service'

@@ -67,7 +67,7 @@ const attachmentOut = z
   .object({ filename: z.string(), mime_type: z.string(), size: z.int() })
   .openapi('MessageAttachment')
 
-export const messageOut = z
+const messageOut = z
   .object({
     id: z.uuid(),
     conversation_id: z.uuid(),

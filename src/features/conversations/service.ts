@@ -140,7 +140,7 @@ export function markAnswered(
   return repo.markAnswered(org_id, conversation_id, at)
 }
 
-export interface OutboundMessage {
+interface OutboundMessage {
   id: string
   org_id: string
   conversation_id: string

@@ -62,7 +62,7 @@ export function markAllRead(user_id: string, at: Date) {
     .returning({ id: notifications.id })
 }
 
-export const LEASE_SECONDS = 60
+const LEASE_SECONDS = 60
 
 /** Which notice: its own id, or the one of a lead. */
 export type NoticeKey = { notice_id: string } | { lead_id: string }
