@@ -5,6 +5,7 @@ import { authRoutes, operatorLoginRoutes } from '#features/auth'
 import { contactRoutes } from '#features/contacts'
 import { conversationRoutes } from '#features/conversations'
 import { draftRoutes } from '#features/drafting'
+import { healthRoutes } from '#features/health'
 import { formRoutes } from '#features/inbound'
 import { leadRoutes } from '#features/leads'
 import { mailboxRootRoutes, mailboxRoutes } from '#features/mailboxes'
@@ -12,7 +13,9 @@ import { notificationRoutes } from '#features/notifications'
 import { operationsRoutes } from '#features/operations'
 import { organizationRoutes } from '#features/organizations'
 import { sendRoutes } from '#features/sending'
+import { createDocs } from '#http/docs'
 import { onError, onNotFound } from '#http/errors'
+import { idempotency } from '#http/idempotency'
 import { allowOrigins, limitBody, provideContext, requestId, secure } from '#http/middleware'
 import { type AppEnv, createRouter } from '#http/router'
 import type { CtxOptions } from '#platform/context'
@@ -32,19 +35,24 @@ const api = createRouter()
   .route('/', organizationRoutes)
   .route('/', sendRoutes)
 
+const docs = createDocs()
+
 /** At the root only: operator, OAuth, webhooks, the public form, health. */
 const root = createRouter()
   .route('/', operatorLoginRoutes)
   .route('/', mailboxRootRoutes)
   .route('/', formRoutes)
   .route('/', operationsRoutes({ sweeps, jobs }))
+  .route('/', healthRoutes)
+  .route('/', docs.routes)
 
 /** What the OpenAPI publishes. */
 export const published = createRouter().route('/', root).route('/api/v1', api)
+docs.describe(published)
 
 export function createApp(overrides: Pick<CtxOptions, 'clock' | 'fetch'> = {}) {
   const app = new Hono<AppEnv>()
-    .use(requestId, secure, allowOrigins, limitBody, provideContext(overrides))
+    .use(requestId, secure, allowOrigins, limitBody, provideContext(overrides), idempotency)
     .route('/', published)
     .route('/api', api)
   app.onError(onError)

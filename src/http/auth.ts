@@ -82,6 +82,7 @@ function bearer(header: string | undefined): string {
 const refused = () => new AppError('unauthenticated', 'The access token is not valid or has expired.')
 
 export type UserActor = Extract<Actor, { type: 'user' }>
+type OperatorActor = Extract<Actor, { type: 'operator' }>
 
 async function readUser(ctx: Ctx, header: string | undefined): Promise<UserActor> {
   const payload = await verify(ctx, bearer(header), 'user').catch((error: unknown) => {
@@ -105,20 +106,26 @@ export function requireUser(...allowed: Role[]) {
   })
 }
 
-export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
-  const ctx = c.get('ctx')
-  const payload = await verify(ctx, bearer(c.req.header('Authorization')), 'operator').catch(
-    (error: unknown) => {
-      throw error instanceof AppError ? error : refused()
-    },
-  )
+async function readOperator(ctx: Ctx, header: string | undefined): Promise<OperatorActor> {
+  const payload = await verify(ctx, bearer(header), 'operator').catch((error: unknown) => {
+    throw error instanceof AppError ? error : refused()
+  })
   const claims = operatorClaims.safeParse(payload)
   if (!claims.success) throw refused()
-  const actor: Actor = { type: 'operator', username: claims.data.sub }
+  return { type: 'operator', username: claims.data.sub }
+}
+
+export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
+  const actor = await readOperator(c.get('ctx'), c.req.header('Authorization'))
   c.set('actor', actor)
-  c.set('ctx', actingAs(ctx, actor))
+  c.set('ctx', actingAs(c.get('ctx'), actor))
   await next()
 })
+
+/** Whose token a request bears, before its route has decided who may come in; `null`: nobody's. */
+export async function readActor(ctx: Ctx, header: string | undefined): Promise<Actor | null> {
+  return await readUser(ctx, header).catch(() => readOperator(ctx, header).catch(() => null))
+}
 
 /** The signed-in user behind a context; the middleware has checked that there is one. */
 export function userOf(ctx: Ctx): UserActor {
