@@ -51,13 +51,15 @@ async function start(shutdown: Shutdown): Promise<void> {
   const local = describe(settings, env, database)
   writeLocalFile(local)
   const { api } = urlsOf(settings)
+  // Until the summary is out, the Worker's lines go to its log alone.
+  let ready = false
   const worker = await startWorker(bundle, {
     root: ROOT,
     dataDir,
     port: ports.api,
     env,
     supervisor,
-    show: say,
+    show: (line) => ready && say(line),
   })
   shutdown.add('worker', worker.stop)
   await waitUntilHealthy(api, dataDir)
@@ -76,7 +78,9 @@ async function start(shutdown: Shutdown): Promise<void> {
       warn(`The demo organization is not complete, the next start goes on with it: ${messageOf(error)}`)
     }
   }
-  if (!shutdown.signal.aborted) printSummary(local, startedAt)
+  if (shutdown.signal.aborted) return
+  printSummary(local, startedAt)
+  ready = true
 }
 
 function portsOf({ ports, emulators, databaseUrl }: Settings): { port: number; purpose: string }[] {

@@ -14,12 +14,23 @@ export async function waitUntilHealthy(api: string, dataDir: string): Promise<vo
       const body = await response.text()
       if (response.status === 200) return
       last = `${response.status} ${body.slice(0, 500)}`
-    } catch {
-      // Not listening yet.
+      // It waits for a person to set something, so waiting for it is no use.
+      if (body.includes('"not_configured"')) throw new StartError(detailOf(body))
+    } catch (error) {
+      if (error instanceof StartError) throw error
+      // Otherwise it is not listening yet.
     }
     await delay(50)
   }
   throw new StartError(
     `GET /health did not become 200 (${last})${tail(join(dataDir, 'logs', 'worker.log'), 8)}`,
   )
+}
+
+function detailOf(problem: string): string {
+  try {
+    return (JSON.parse(problem) as { detail?: string }).detail ?? problem
+  } catch {
+    return problem
+  }
 }

@@ -11,6 +11,8 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  realpathSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -21,6 +23,7 @@ import { StartError } from './say.ts'
 const NOBODY = 65_534
 /** Where root keeps what "nobody" must reach when DATA_DIR or node_modules are closed to him. */
 const SHARED_DIR = '/var/lib/inlet'
+const LINK = 'postgres.link'
 
 export interface PostgresUser {
   binDir: string
@@ -38,6 +41,7 @@ export function choosePostgresUser(binDir: string, home: string): PostgresUser {
   if (spawnSync('unshare', ['-U', `--map-user=${NOBODY}`, 'true']).status === 0) {
     return {
       ...asIs,
+      home: linkedHome(home) ?? home,
       wrap: (file, args) => ({ file: 'unshare', args: ['-U', `--map-user=${NOBODY}`, file, ...args] }),
     }
   }
@@ -72,7 +76,7 @@ function reachableBinaries(binDir: string): string {
     cpSync(native, unfinished, { recursive: true, verbatimSymlinks: true })
     // Another start may have been faster; then its copy is as good as ours.
     if (existsSync(copy)) rmSync(unfinished, { recursive: true })
-    else cpSync(unfinished, copy, { recursive: true, verbatimSymlinks: true })
+    else renameSync(unfinished, copy)
     rmSync(unfinished, { recursive: true, force: true })
   }
   if (version(join(copy, 'bin')) !== 0) {
@@ -92,14 +96,18 @@ function reachableHome(home: string): string {
 
 /** A link in DATA_DIR says that the cluster outside is its own: who deletes DATA_DIR starts afresh. */
 function elsewhere(home: string): string {
+  const known = linkedHome(home)
+  if (known !== undefined) return known
   const place = join(sharedDir(), `data-${fingerprint(home)}`)
-  const link = join(home, 'postgres.link')
-  if (!lstatSync(link, { throwIfNoEntry: false })) {
-    rmSync(place, { recursive: true, force: true })
-    mkdirSync(place, { mode: 0o755 })
-    symlinkSync(place, link)
-  }
+  rmSync(place, { recursive: true, force: true })
+  mkdirSync(place, { mode: 0o755 })
+  symlinkSync(place, join(home, LINK))
   return place
+}
+
+function linkedHome(home: string): string | undefined {
+  const link = join(home, LINK)
+  return existsSync(link) ? realpathSync(link) : undefined
 }
 
 function sharedDir(): string {

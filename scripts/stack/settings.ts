@@ -126,6 +126,12 @@ export function readSettings(
   }
 }
 
+/** For scripts that only look at what a running stack has written. */
+export function dataDirOf(root: string, env: Values = process.env): string {
+  const path = collect(root, env).get('DATA_DIR') || '.inlet'
+  return isAbsolute(path) ? path : join(root, path)
+}
+
 function collect(root: string, env: Values): Map<string, string> {
   const file = join(root, '.dev.vars')
   let fromFile: Values = {}

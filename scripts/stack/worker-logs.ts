@@ -2,7 +2,7 @@
 import { dim, red, yellow } from './say.ts'
 
 const NAMES = ['message', 'msg', 'event']
-const LEFT_OUT = new Set(['level', 'time', 'timestamp', 'at', 'service', ...NAMES])
+const LEFT_OUT = new Set(['request_id', 'level', 'time', 'timestamp', 'at', 'service', ...NAMES])
 const MAX_VALUE = 120
 
 /** Undefined for what is not worth a person's attention. */
@@ -13,6 +13,7 @@ export function compactLine(level: string, text: string): string | undefined {
   const clock = dim(new Date().toISOString().slice(11, 19))
   const paint = kind === 'error' ? red : kind === 'warn' ? yellow : (plain: string) => plain
   if (!fields) return `${clock} ${paint(text)}`
+  if (fields['event'] === 'request') return `${clock} ${requestLine(fields)}`
   const name = NAMES.map((key) => fields[key]).find((value) => typeof value === 'string') ?? ''
   const rest = Object.entries(fields)
     .filter(([key, value]) => !LEFT_OUT.has(key) && value !== undefined && value !== null && value !== '')
@@ -20,8 +21,13 @@ export function compactLine(level: string, text: string): string | undefined {
   return `${clock} ${paint(String(name))} ${dim(rest.join(' '))}`.trimEnd()
 }
 
+function requestLine({ method, route, status, ms, round_trips: trips }: Record<string, unknown>): string {
+  const paint = Number(status) >= 500 ? red : Number(status) >= 400 ? yellow : (plain: string) => plain
+  return `${short(method)} ${short(route)} ${paint(short(status))} ${dim(`${short(ms)} ms, ${short(trips)} to the database`)}`
+}
+
 function short(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
   return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}…` : text
 }
 

@@ -15,7 +15,7 @@ export interface WorkerOptions {
   env: Record<string, string>
   supervisor: Supervisor
   /** A line for the person at the console. */
-  show: (line: string) => void
+  show: (line: string) => unknown
 }
 
 export interface RunningWorker {
