@@ -183,6 +183,10 @@ function configure(gateway_url: string): void {
 function asOurs(error: unknown): unknown {
   if (error instanceof AppError || error instanceof DatabaseError) return error
   const neonError = error as Partial<NeonDbError>
+  // NUL, or half a surrogate pair inside JSON: bad input, wherever it came in.
+  if (neonError.code === '22021' || neonError.code === '22P05') {
+    return new AppError('invalid', 'The text holds a character that cannot be stored, such as NUL.')
+  }
   // A SQLSTATE means that Postgres answered. 08/53/57 are its own outages, like no answer at all.
   if (
     typeof neonError.code === 'string' &&

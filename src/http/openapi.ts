@@ -35,6 +35,7 @@ const descriptions = {
   409: 'In conflict with the present state',
   412: 'The resource has changed since If-Match',
   413: 'The body is too large',
+  415: 'A content type that this route does not take',
   422: 'Well formed, refused by a rule',
   429: 'Too many requests; see Retry-After',
   503: 'Not configured, or temporarily unavailable',

@@ -1,9 +1,10 @@
 import { createRoute, responses } from '#http/openapi'
 import { createRouter } from '#http/router'
+import { AppError } from '#kernel/errors'
 import { formInput, idempotencyHeader, receivedLead, slugParam } from './schema'
 import { receiveForm } from './service/receive-form'
 
-const received = responses(201, receivedLead, 400, 404, 413, 422, 429)
+const received = responses(201, receivedLead, 400, 404, 413, 415, 422, 429)
 
 const postForm = createRoute({
   method: 'post',
@@ -18,18 +19,17 @@ const postForm = createRoute({
         'application/json': { schema: formInput },
         'application/x-www-form-urlencoded': { schema: formInput },
       },
-      required: true,
     },
   },
   responses: { ...received, 200: { ...received[201], description: 'The same lead again' } },
 })
 
 export const formRoutes = createRouter().openapi(postForm, async (c) => {
-  const isForm = c.req.header('Content-Type')?.startsWith('application/x-www-form-urlencoded') ?? false
-  const input = isForm ? c.req.valid('form') : c.req.valid('json')
+  const input = readForm(c.req.header('Content-Type') ?? '', c.req.valid('json'), c.req.valid('form'))
+  const slug = c.req.valid('param').company_slug
   const { replayed, ...lead } = await receiveForm(
     c.get('ctx'),
-    c.req.valid('param').company_slug,
+    slug,
     input,
     c.req.valid('header')['idempotency-key'],
   )
@@ -37,3 +37,10 @@ export const formRoutes = createRouter().openapi(postForm, async (c) => {
   c.header('Idempotent-Replayed', 'true')
   return c.json(lead, 200)
 })
+
+/** Only the validator of the body's own content type has run. */
+function readForm<T>(content_type: string, json: T, form: T): T {
+  if (/^application\/([\w.+-]+\+)?json\b/.test(content_type)) return json
+  if (content_type.startsWith('application/x-www-form-urlencoded')) return form
+  throw new AppError('unsupported_media_type', 'Send JSON or a form.')
+}

@@ -3,6 +3,7 @@ import { normalizeEmail } from '#kernel/email-address'
 import type { Ctx } from '#platform/context'
 import { derivedUuid, sha256Hex } from '#platform/crypto'
 import { normalizeBody } from '../policy/automated-signs'
+import { cleanLine, cleanText } from './clean-text'
 import { storeInbound } from './store-inbound'
 
 export interface FormInput {
@@ -32,9 +33,10 @@ const DEDUPE_MINUTES = 10
 export async function receiveForm(
   ctx: Ctx,
   slug: string,
-  input: FormInput,
+  posted: FormInput,
   idempotency_key: string | undefined,
 ): Promise<ReceivedLead> {
+  const input = clean(posted)
   const email_norm = normalizeEmail(input.email)
   if (email_norm === null)
     throw new AppError('invalid', 'email: is not an address', {
@@ -98,3 +100,29 @@ export async function receiveForm(
       return { leadId: lead_id, timestamp: now.toISOString(), status: 'received', replayed: true }
   }
 }
+
+/** What Postgres takes: one-line fields without control characters, no NUL and no half characters anywhere. */
+function clean({ message, custom, ...lines }: FormInput): FormInput {
+  const line = (value: string | undefined) =>
+    value === undefined ? undefined : cleanLine(value, MAX_LINE) || undefined
+  return {
+    email: lines.email.trim(),
+    name: line(lines.name),
+    phone: line(lines.phone),
+    company: line(lines.company),
+    service: line(lines.service),
+    page_url: line(lines.page_url),
+    message: message === undefined ? undefined : cleanText(message),
+    custom:
+      custom === undefined
+        ? undefined
+        : Object.fromEntries(
+            Object.entries(custom).map(([key, value]) => [
+              cleanLine(key, MAX_LINE),
+              typeof value === 'string' ? cleanText(value) : value,
+            ]),
+          ),
+  }
+}
+
+const MAX_LINE = 2000

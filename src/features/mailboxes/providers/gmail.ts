@@ -5,8 +5,17 @@ import { succeed } from '#kernel/failure'
 import { requireSettings } from '#platform/config'
 import type { Ctx } from '#platform/context'
 import { fromBase64Url } from '#platform/crypto'
-import type { ChangedMessage, MailApi, MailProvider } from './contract'
+import type { ChangedMessage, MailProvider } from './contract'
+import {
+  gmailId as id,
+  type gmailMessage,
+  historyAnswer,
+  listAnswer,
+  RAW_MAX_BYTES,
+  rawAnswer,
+} from './gmail-answers'
 import { callGmail, mapResult } from './gmail-call'
+import { gmailSending } from './gmail-sending'
 import { exchangeCode, type OAuthEndpoints, refreshTokens } from './oauth'
 
 const SCOPES = ['openid', 'email', 'https://www.googleapis.com/auth/gmail.modify']
@@ -15,38 +24,7 @@ const REQUIRED_SCOPE = 'https://www.googleapis.com/auth/gmail.modify'
 const FULL_SCOPE = 'https://mail.google.com/'
 const settings = ['GOOGLE_CLIENT_ID', 'GOOGLE_CLIENT_SECRET', 'GOOGLE_OAUTH_REDIRECT_URI'] as const
 
-const id = z.string().min(1).max(200)
-const message = z.object({ id, threadId: id, labelIds: z.array(z.string()).default([]) })
-const changed = z.object({ message })
-const historyAnswer = z.object({
-  historyId: id,
-  nextPageToken: z.string().optional(),
-  history: z
-    .array(
-      z.object({
-        id,
-        messagesAdded: z.array(changed).default([]),
-        labelsAdded: z.array(changed.extend({ labelIds: z.array(z.string()).default([]) })).default([]),
-      }),
-    )
-    .default([]),
-})
-const listAnswer = z.object({
-  nextPageToken: z.string().optional(),
-  messages: z.array(z.object({ id, threadId: id })).default([]),
-})
-const rawAnswer = message.extend({ raw: z.string(), internalDate: z.string().regex(/^\d+$/) })
-const sentAnswer = message.partial({ labelIds: true })
-const headersAnswer = z.object({
-  payload: z
-    .object({ headers: z.array(z.object({ name: z.string(), value: z.string() })).default([]) })
-    .optional(),
-})
-
 const PAGE = 100
-// Gmail takes 35 MB; the raw form is base64.
-const RAW_MAX_BYTES = 50 * 1024 * 1024
-const SEND_TIMEOUT_MS = 25_000
 
 export const gmail: MailProvider = {
   name: 'google',
@@ -181,105 +159,7 @@ export const gmail: MailProvider = {
     })
   },
 
-  createDraft: async (api, { raw, thread_id }) =>
-    mapResult(
-      await callGmail(
-        api,
-        'POST',
-        '/drafts',
-        z.object({ id, message: z.object({ threadId: id.optional() }).optional() }),
-        {
-          body: { message: { raw, ...(thread_id === null ? {} : { threadId: thread_id }) } },
-        },
-      ),
-      (draft) => ({ draft_id: draft.id, thread_id: draft.message?.threadId ?? null }),
-    ),
-
-  sendDraft: async (api, draft_id) => {
-    const sent = await callGmail(api, 'POST', '/drafts/send', sentAnswer, {
-      body: { id: draft_id },
-      timeout_ms: SEND_TIMEOUT_MS,
-    })
-    if (!sent.ok) return sent
-    return succeed({
-      provider_message_id: sent.value.id,
-      provider_thread_id: sent.value.threadId,
-      message_id: await readMessageId(api, sent.value.id),
-    })
-  },
-
-  deleteDraft: async (api, draft_id) => {
-    const answer = await callGmail(api, 'DELETE', `/drafts/${encodeURIComponent(draft_id)}`, z.unknown())
-    return !answer.ok && answer.failure.code === 'not_found' ? succeed(null) : mapResult(answer, () => null)
-  },
-  draftExists: async (api, draft_id) => {
-    const answer = await callGmail(
-      api,
-      'GET',
-      `/drafts/${encodeURIComponent(draft_id)}?format=minimal`,
-      z.unknown(),
-    )
-    return !answer.ok && answer.failure.code === 'not_found' ? succeed(false) : mapResult(answer, () => true)
-  },
-
-  findSent: async (api, { message_id, thread_id }) => {
-    const candidates = new Set<string>()
-    // The search index lags, and Gmail may have given the mail another Message-ID: the thread is asked too.
-    const search = new URLSearchParams({
-      q: `rfc822msgid:${message_id.replace(/^<|>$/g, '')}`,
-      maxResults: '5',
-    })
-    const found = await callGmail(api, 'GET', `/messages?${search.toString()}`, listAnswer)
-    if (!found.ok) return found
-    for (const hit of found.value.messages) candidates.add(hit.id)
-    if (thread_id !== null) {
-      const thread = await callGmail(
-        api,
-        'GET',
-        `/threads/${encodeURIComponent(thread_id)}?format=minimal`,
-        z.object({ messages: z.array(message).default([]) }),
-      )
-      if (!thread.ok && thread.failure.code !== 'not_found') return thread
-      for (const hit of thread.ok ? thread.value.messages : [])
-        if (hit.labelIds.includes('SENT')) candidates.add(hit.id)
-    }
-    for (const candidate of candidates) {
-      const answer = await callGmail(
-        api,
-        'GET',
-        `/messages/${encodeURIComponent(candidate)}?format=raw`,
-        rawAnswer,
-        { max_bytes: RAW_MAX_BYTES },
-      )
-      if (!answer.ok) continue
-      const head = new TextDecoder('latin1').decode(fromBase64Url(answer.value.raw).subarray(0, 16_384))
-      const carriesOurs =
-        head.includes(message_id) || head.includes(`X-Inlet-Send-Id: ${message_id.slice(1).split('@')[0]}`)
-      if (answer.value.labelIds.includes('SENT') && carriesOurs) {
-        return succeed({
-          provider_message_id: candidate,
-          provider_thread_id: answer.value.threadId,
-          message_id: await readMessageId(api, candidate),
-        })
-      }
-    }
-    return succeed(null)
-  },
-}
-
-/** Gmail may replace our Message-ID; what the mail really carries is what replies will refer to. */
-async function readMessageId(api: MailApi, message_id: string): Promise<string | null> {
-  const answer = await callGmail(
-    api,
-    'GET',
-    `/messages/${encodeURIComponent(message_id)}?format=metadata&metadataHeaders=Message-ID`,
-    headersAnswer,
-  )
-  // The mail has left: not knowing its header is no failure of the send.
-  if (!answer.ok) return null
-  return (
-    answer.value.payload?.headers.find((header) => header.name.toLowerCase() === 'message-id')?.value ?? null
-  )
+  ...gmailSending,
 }
 
 function isRelevant(labels: string[]): boolean {
@@ -293,7 +173,7 @@ function isRelevant(labels: string[]): boolean {
 
 function add(
   found: Map<string, ChangedMessage>,
-  { id: message_id, threadId }: z.infer<typeof message>,
+  { id: message_id, threadId }: z.infer<typeof gmailMessage>,
 ): void {
   found.set(message_id, { id: message_id, thread_id: threadId })
 }
