@@ -27,6 +27,10 @@ async function main(): Promise<void> {
   const known = local.urls.slack ? await slackTexts(local) : []
 
   const mail = readMail(local)
+  const mailboxes = await session.list<{ email: string; status: string }>('/mailboxes')
+  if (!mailboxes.some(({ email, status }) => email === mail.to && status === 'connected')) {
+    throw new StartError(`${mail.to} is not connected to Inlet, so nobody would read the mail there`)
+  }
   const delivered = await deliver(google, mail)
   step(`${bold('arrived')} in ${mail.to}`)
 
@@ -73,7 +77,7 @@ function readMail(local: LocalFile) {
       from: { type: 'string', default: 'Ada Lovelace <ada@buyer.test>' },
       to: { type: 'string', default: local.demo.mailbox },
       subject: { type: 'string', default: 'Pricing?' },
-      body: { type: 'string', default: 'Hello, what would 10 seats cost?' },
+      body: { type: 'string' },
       html: { type: 'string' },
       raw: { type: 'string' },
     },
@@ -87,7 +91,8 @@ function readMail(local: LocalFile) {
     const auth = /^authentication-results:\s*mx\.google\.com/im.test(raw) ? 'none' : 'pass'
     return { to, raw, auth, message_id }
   }
-  const { from, subject, body, html } = values
+  const { from, subject, html } = values
+  const body = values.body ?? (html === undefined ? 'Hello, what would 10 seats cost?' : undefined)
   const message_id = `<${randomBytes(9).toString('hex')}@demo.test>`
   return { to, from, subject, body, ...(html === undefined ? {} : { html }), message_id }
 }

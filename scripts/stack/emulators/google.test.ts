@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -6,11 +5,10 @@ import { join } from 'node:path'
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { freePort } from '../free-ports.ts'
+import { googleClient, mime, MODIFY, SALES } from './google-client.ts'
 import { startGoogle } from './google.ts'
 import type { EmulatorServer } from './server.ts'
 
-const MODIFY = 'https://www.googleapis.com/auth/gmail.modify'
-const SALES = 'sales@inlet.test'
 const OTHER = 'other@inlet.test'
 const TOPIC = 'projects/inlet-local/topics/gmail'
 
@@ -78,68 +76,7 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   return JSON.parse(text)
 }
 
-const control = async (name: string, body: unknown) =>
-  await (await fetch(`${google.url}/_shim/${name}`, { method: 'POST', body: JSON.stringify(body) })).json()
-
-async function consent(
-  fields: Record<string, string>,
-  email = SALES,
-): Promise<{ location: URL; verifier: string }> {
-  const verifier = randomBytes(32).toString('base64url')
-  const response = await fetch(`${google.url}/o/oauth2/v2/auth/callback`, {
-    method: 'POST',
-    redirect: 'manual',
-    body: new URLSearchParams({
-      email,
-      redirect_uri: 'http://127.0.0.1/back',
-      scope: `openid email ${MODIFY}`,
-      state: 's',
-      client_id: 'cid',
-      code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-      code_challenge_method: 'S256',
-      ...fields,
-    }),
-  })
-  return { location: new URL(response.headers.get('location') ?? ''), verifier }
-}
-
-interface Tokens {
-  access_token: string
-  refresh_token: string
-  id_token: string
-  scope: string
-  error?: string
-}
-
-async function token(form: Record<string, string>): Promise<Tokens & { status: number }> {
-  const response = await fetch(`${google.url}/oauth2/token`, {
-    method: 'POST',
-    body: new URLSearchParams({ client_id: 'cid', client_secret: 'sec', ...form }),
-  })
-  return { ...((await response.json()) as Tokens), status: response.status }
-}
-
-async function signIn(email = SALES, fields: Record<string, string> = {}): Promise<Tokens> {
-  const { location, verifier } = await consent(fields, email)
-  return await token({
-    grant_type: 'authorization_code',
-    code: location.searchParams.get('code') ?? '',
-    redirect_uri: 'http://127.0.0.1/back',
-    code_verifier: verifier,
-  })
-}
-
-async function gmail(access: string, method: string, path: string, body?: unknown) {
-  const response = await fetch(`${google.url}/gmail/v1/users/me/${path}`, {
-    method,
-    headers: { authorization: `Bearer ${access}`, 'content-type': 'application/json' },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  const text = await response.text()
-  return { status: response.status, json: (text ? JSON.parse(text) : {}) as Record<string, unknown> }
-}
-
-const mime = (lines: string[]) => Buffer.from(lines.join('\r\n')).toString('base64url')
+const { control, consent, token, signIn, gmail } = googleClient(() => google.url)
 
 it('answers 401 for a token that was never issued, that expired and that was revoked', async () => {
   expect((await gmail('made-up', 'GET', 'profile')).json).toMatchObject({
