@@ -25,10 +25,11 @@ const page = (summary: string) => ({
     200: { description: 'A page', content: { 'text/html': { schema: { type: 'string' as const } } } },
   },
 })
-const document = (path: string) =>
+const document = (path: string, operationId: string) =>
   createRoute({
     method: 'get',
     path,
+    operationId,
     tags: ['Documentation'],
     summary: 'This document, OpenAPI 3.1',
     responses: {
@@ -38,8 +39,8 @@ const document = (path: string) =>
       },
     },
   })
-const openapiRoute = document('/openapi.json')
-const openapiAlias = document('/api/v1/openapi.json')
+const openapiRoute = document('/openapi.json', 'getOpenapi')
+const openapiAlias = document('/api/v1/openapi.json', 'getOpenapiAlias')
 const docsRoute = createRoute({ method: 'get', path: '/docs', ...page('The interactive documentation') })
 const redocRoute = createRoute({ method: 'get', path: '/redoc', ...page('The documentation to read') })
 

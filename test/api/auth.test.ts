@@ -1,5 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
+import { describeSecurity } from '#test/security'
 import { createWorld, read } from '#test/world'
 import { q } from '#db/client'
 import { audit_logs } from '#db/schema/audit'
@@ -283,16 +284,6 @@ describe('POST /auth/refresh', () => {
   const refresh = async (world: ReturnType<typeof createWorld>, refresh_token: string) =>
     read<Tokens>(await world.request('POST', '/api/v1/auth/refresh', { body: { refresh_token } }))
 
-  /** As if the last uses had happened earlier. */
-  async function age(world: ReturnType<typeof createWorld>, org_id: string, seconds: number) {
-    const [rows] = await world.sql(q.select().from(refresh_tokens).where(eq(refresh_tokens.org_id, org_id)))
-    for (const { hash, used_at } of rows) {
-      if (used_at === null) continue
-      const earlier = new Date(used_at.getTime() - seconds * 1000)
-      await world.sql(q.update(refresh_tokens).set({ used_at: earlier }).where(eq(refresh_tokens.hash, hash)))
-    }
-  }
-
   it('rotates in one round trip: the new pair works', async () => {
     const { world, tokens } = await signUp()
     const response = await world.request('POST', '/api/v1/auth/refresh', {
@@ -328,7 +319,7 @@ describe('POST /auth/refresh', () => {
   it('ends the session with all its tokens when a used token comes back later', async () => {
     const { world, tokens } = await signUp()
     const next = await refresh(world, tokens.refresh_token)
-    await age(world, tokens.user.organization.id, 11)
+    world.clock.advance(11)
     expect((await refresh(world, tokens.refresh_token)).status).toBe(401)
     expect((await refresh(world, next.body.refresh_token)).status).toBe(401)
     const [rows, audit] = await world.sql(
@@ -355,7 +346,7 @@ describe('POST /auth/refresh', () => {
       await world.request('POST', '/api/v1/auth/login', { body: { email, password: PASSWORD } }),
     )
     await refresh(world, tokens.refresh_token)
-    await age(world, tokens.user.organization.id, 11)
+    world.clock.advance(11)
     expect((await refresh(world, tokens.refresh_token)).status).toBe(401)
     expect((await refresh(world, other.body.refresh_token)).status).toBe(200)
   })
@@ -476,3 +467,6 @@ describe('POST /admin/login', () => {
     expect(await attempt(credentials)).toBe(429)
   })
 })
+
+describeSecurity({ method: 'GET', path: '/api/v1/auth/me' })
+describeSecurity({ method: 'POST', path: '/api/v1/auth/logout' })

@@ -49,5 +49,5 @@ export const idempotencyHeader = z.object({
     .min(1)
     .max(255)
     .optional()
-    .openapi({ param: { name: 'Idempotency-Key', in: 'header' } }),
+    .openapi({ param: { name: 'idempotency-key', in: 'header' } }),
 })
