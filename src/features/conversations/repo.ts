@@ -1,4 +1,4 @@
-import { and, asc, type Column, eq, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, type Column, eq, inArray, isNull, or, type SQL, sql } from 'drizzle-orm'
 import { DatabaseError, q } from '#db/client'
 import { users } from '#db/schema/auth'
 import { comments, contacts, conversations, messages } from '#db/schema/conversations'
@@ -16,35 +16,51 @@ export interface ConversationFilter {
 }
 
 export function list(filter: ConversationFilter, limit: number, after: Cursor | null) {
-  return selectShown()
-    .where(
-      and(
-        filter.status === undefined ? undefined : eq(conversations.status, filter.status),
-        filter.channel === undefined ? undefined : eq(conversations.channel, filter.channel),
-        filter.assignee_id === undefined ? undefined : eq(conversations.assignee_id, filter.assignee_id),
-        filter.q === undefined
-          ? undefined
-          : or(
-              contains(conversations.subject, filter.q),
-              contains(contacts.email, filter.q),
-              contains(contacts.name, filter.q),
-            ),
-        after === null ? undefined : beyond('<', conversations.last_message_at, conversations.id, after),
-      ),
-    )
-    .orderBy(newestFirst(conversations.last_message_at), newestFirst(conversations.id))
-    .limit(limit)
+  return show(
+    and(
+      filter.status === undefined ? undefined : eq(conversations.status, filter.status),
+      filter.channel === undefined ? undefined : eq(conversations.channel, filter.channel),
+      filter.assignee_id === undefined ? undefined : eq(conversations.assignee_id, filter.assignee_id),
+      filter.q === undefined ? undefined : mentions(filter.q),
+      after === null ? undefined : beyond('<', conversations.last_message_at, conversations.id, after),
+    ),
+    limit,
+  )
 }
 
 export function findById(id: string) {
-  return selectShown().where(eq(conversations.id, id))
+  return show(eq(conversations.id, id), 1)
 }
 
-function selectShown() {
+/** A plain filter over the organization's rows: two scans, whatever `%` or `_` the text has. */
+function mentions(text: string): SQL | undefined {
+  const contains = (column: Column) => sql`strpos(lower(${column}), lower(${text})) > 0`
+  const people = q
+    .select({ id: contacts.id })
+    .from(contacts)
+    .where(or(contains(contacts.email), contains(contacts.name)))
+  return or(contains(conversations.subject), inArray(conversations.contact_id, people))
+}
+
+/** The page first, then what belongs to each of its rows by key: no join may read a whole table for fifty rows. */
+function show(which: SQL | undefined, limit: number) {
+  const page = q
+    .select()
+    .from(conversations)
+    .where(which)
+    .orderBy(newestFirst(conversations.last_message_at), newestFirst(conversations.id))
+    .limit(limit)
+    .as('page')
+  const contact = q
+    .select({ id: contacts.id, email: contacts.email, name: contacts.name })
+    .from(contacts)
+    .where(and(eq(contacts.org_id, page.org_id), eq(contacts.id, page.contact_id)))
+    .limit(1)
+    .as('contact')
   const lead = q
     .select({ id: leads.id, status: leads.status })
     .from(leads)
-    .where(and(eq(leads.org_id, conversations.org_id), eq(leads.conversation_id, conversations.id)))
+    .where(and(eq(leads.org_id, page.org_id), eq(leads.conversation_id, page.id)))
     .orderBy(newestFirst(leads.received_at), newestFirst(leads.id))
     .limit(1)
     .as('lead')
@@ -56,25 +72,25 @@ function selectShown() {
       received_at: messages.received_at,
     })
     .from(messages)
-    .where(and(eq(messages.org_id, conversations.org_id), eq(messages.conversation_id, conversations.id)))
+    .where(and(eq(messages.org_id, page.org_id), eq(messages.conversation_id, page.id)))
     .orderBy(newestFirst(messages.received_at), newestFirst(messages.id))
     .limit(1)
     .as('latest')
   return q
     .select({
-      id: conversations.id,
-      channel: conversations.channel,
-      mailbox_id: conversations.mailbox_id,
-      subject: conversations.subject,
-      status: conversations.status,
-      assignee_id: conversations.assignee_id,
-      last_message_at: conversations.last_message_at,
-      last_inbound_at: conversations.last_inbound_at,
-      last_human_activity_at: conversations.last_human_activity_at,
-      version: conversations.version,
-      created_at: conversations.created_at,
-      updated_at: conversations.updated_at,
-      contact: { id: contacts.id, email: contacts.email, name: contacts.name },
+      id: page.id,
+      channel: page.channel,
+      mailbox_id: page.mailbox_id,
+      subject: page.subject,
+      status: page.status,
+      assignee_id: page.assignee_id,
+      last_message_at: page.last_message_at,
+      last_inbound_at: page.last_inbound_at,
+      last_human_activity_at: page.last_human_activity_at,
+      version: page.version,
+      created_at: page.created_at,
+      updated_at: page.updated_at,
+      contact: { id: contact.id, email: contact.email, name: contact.name },
       lead: { id: lead.id, status: lead.status },
       latest_message: {
         id: latest.id,
@@ -83,13 +99,11 @@ function selectShown() {
         received_at: latest.received_at,
       },
     })
-    .from(conversations)
-    .leftJoin(
-      contacts,
-      and(eq(contacts.org_id, conversations.org_id), eq(contacts.id, conversations.contact_id)),
-    )
+    .from(page)
+    .leftJoinLateral(contact, sql`true`)
     .leftJoinLateral(lead, sql`true`)
     .leftJoinLateral(latest, sql`true`)
+    .orderBy(newestFirst(page.last_message_at), newestFirst(page.id))
 }
 
 /** A member whom work can be given to; `null` finds nobody. */
@@ -240,9 +254,4 @@ function beyond(direction: '<' | '>', at: Column, id: Column, after: Cursor): SQ
 /** The order of our indexes; plain `desc` puts nulls first and would sort every row of the organization. */
 function newestFirst(column: Column): SQL {
   return sql`${column} desc nulls last`
-}
-
-/** A plain filter over the organization's rows, whatever `%` or `_` the text has. */
-function contains(column: Column, text: string): SQL {
-  return sql`strpos(lower(${column}), lower(${text})) > 0`
 }

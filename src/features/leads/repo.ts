@@ -18,68 +18,106 @@ export interface LeadFilter {
 }
 
 export function list(filter: LeadFilter, limit: number, after: Cursor | null) {
-  return selectShown()
-    .where(
-      and(
-        filter.status === undefined ? undefined : eq(leads.status, filter.status),
-        filter.assignee_id === undefined ? undefined : eq(leads.assignee_id, filter.assignee_id),
-        filter.source === undefined ? undefined : eq(leads.source, filter.source),
-        filter.created_after === undefined ? undefined : gt(leads.created_at, filter.created_after),
-        filter.q === undefined
-          ? undefined
-          : or(
-              contains(contacts.email, filter.q),
-              contains(contacts.name, filter.q),
-              contains(contacts.company, filter.q),
-              contains(conversations.subject, filter.q),
-            ),
-        after === null
-          ? undefined
-          : sql`(${leads.received_at}, ${leads.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
-      ),
-    )
-    .orderBy(newestFirst(leads.received_at), newestFirst(leads.id))
-    .limit(limit)
+  return show(
+    and(
+      filter.status === undefined ? undefined : eq(leads.status, filter.status),
+      filter.assignee_id === undefined ? undefined : eq(leads.assignee_id, filter.assignee_id),
+      filter.source === undefined ? undefined : eq(leads.source, filter.source),
+      filter.created_after === undefined ? undefined : gt(leads.created_at, filter.created_after),
+      filter.q === undefined ? undefined : mentions(filter.q),
+      after === null
+        ? undefined
+        : sql`(${leads.received_at}, ${leads.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
+    ),
+    limit,
+  )
 }
 
 export function findById(id: string) {
-  return selectShown().where(eq(leads.id, id))
+  return show(eq(leads.id, id), 1)
 }
 
-function selectShown() {
+/** A plain filter over the organization's rows: two scans, whatever `%` or `_` the text has. */
+function mentions(text: string): SQL | undefined {
+  const contains = (column: Column) => sql`strpos(lower(${column}), lower(${text})) > 0`
+  const people = q
+    .select({ id: contacts.id })
+    .from(contacts)
+    .where(or(contains(contacts.email), contains(contacts.name), contains(contacts.company)))
+  const threads = q
+    .select({ id: conversations.id })
+    .from(conversations)
+    .where(contains(conversations.subject))
+  return or(inArray(leads.contact_id, people), inArray(leads.conversation_id, threads))
+}
+
+/**
+ * The page first, then what belongs to each of its rows by key: a plain join lets Postgres read every contact of the
+ * organization for fifty leads (measured with 15,000: 48 ms instead of 1.3 ms).
+ */
+function show(which: SQL | undefined, limit: number) {
+  const page = q
+    .select()
+    .from(leads)
+    .where(which)
+    .orderBy(newestFirst(leads.received_at), newestFirst(leads.id))
+    .limit(limit)
+    .as('page')
+  const contact = q
+    .select({
+      id: contacts.id,
+      email: contacts.email,
+      name: contacts.name,
+      company: contacts.company,
+      phone: contacts.phone,
+    })
+    .from(contacts)
+    .where(and(eq(contacts.org_id, page.org_id), eq(contacts.id, page.contact_id)))
+    .limit(1)
+    .as('contact')
+  const conversation = q
+    .select({
+      id: conversations.id,
+      channel: conversations.channel,
+      subject: conversations.subject,
+      status: conversations.status,
+      last_message_at: conversations.last_message_at,
+    })
+    .from(conversations)
+    .where(and(eq(conversations.org_id, page.org_id), eq(conversations.id, page.conversation_id)))
+    .limit(1)
+    .as('conversation')
   return q
     .select({
-      id: leads.id,
-      status: leads.status,
-      source: leads.source,
-      assignee_id: leads.assignee_id,
-      received_at: leads.received_at,
-      first_response_at: leads.first_response_at,
-      custom: leads.custom,
-      version: leads.version,
-      created_at: leads.created_at,
-      updated_at: leads.updated_at,
+      id: page.id,
+      status: page.status,
+      source: page.source,
+      assignee_id: page.assignee_id,
+      received_at: page.received_at,
+      first_response_at: page.first_response_at,
+      custom: page.custom,
+      version: page.version,
+      created_at: page.created_at,
+      updated_at: page.updated_at,
       contact: {
-        id: contacts.id,
-        email: contacts.email,
-        name: contacts.name,
-        company: contacts.company,
-        phone: contacts.phone,
+        id: contact.id,
+        email: contact.email,
+        name: contact.name,
+        company: contact.company,
+        phone: contact.phone,
       },
       conversation: {
-        id: conversations.id,
-        channel: conversations.channel,
-        subject: conversations.subject,
-        status: conversations.status,
-        last_message_at: conversations.last_message_at,
+        id: conversation.id,
+        channel: conversation.channel,
+        subject: conversation.subject,
+        status: conversation.status,
+        last_message_at: conversation.last_message_at,
       },
     })
-    .from(leads)
-    .innerJoin(contacts, and(eq(contacts.org_id, leads.org_id), eq(contacts.id, leads.contact_id)))
-    .innerJoin(
-      conversations,
-      and(eq(conversations.org_id, leads.org_id), eq(conversations.id, leads.conversation_id)),
-    )
+    .from(page)
+    .innerJoinLateral(contact, sql`true`)
+    .innerJoinLateral(conversation, sql`true`)
+    .orderBy(newestFirst(page.received_at), newestFirst(page.id))
 }
 
 // Drafts and sends are found by the lead's conversation: that is what they are indexed by.
@@ -202,9 +240,4 @@ function isUntouched(): SQL {
 /** The order of our indexes; plain `desc` puts nulls first and would sort every row of the organization. */
 function newestFirst(column: Column): SQL {
   return sql`${column} desc nulls last`
-}
-
-/** A plain filter over the organization's rows, whatever `%` or `_` the text has. */
-function contains(column: Column, text: string): SQL {
-  return sql`strpos(lower(${column}), lower(${text})) > 0`
 }
