@@ -110,7 +110,7 @@ export interface Answerable {
   message: MessageToAnswer
 }
 
-export interface MessageToAnswer {
+interface MessageToAnswer {
   message_id: string | null
   references: string[]
   from_email: string | null

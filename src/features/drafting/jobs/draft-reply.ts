@@ -102,14 +102,15 @@ function judge(ctx: Ctx, facts: repo.DraftFacts, { output }: Written, boundary: 
 
 /** All that the model was shown, and the quotes and hidden parts that it was not. A scan that fails has found something. */
 function scan({ message, thread }: repo.DraftFacts): { suspected: boolean; reasons: readonly string[] } {
+  const whole = [message.subject, message.from_name ?? '', message.text].join('\n')
   const earlier = thread.flatMap(({ direction, text }) => (direction === 'inbound' ? [text] : []))
   try {
-    return suspectInjection(
-      [message.subject, message.from_name ?? '', message.text, message.stripped_text, ...earlier].join(
-        '\n\n',
-      ),
-      message.hidden_text,
-    )
+    const found = [
+      suspectInjection(whole, message.hidden_text),
+      ...[message.stripped_text, ...earlier].map((text) => suspectInjection(text, '')),
+    ]
+    const reasons = [...new Set(found.flatMap((verdict) => verdict.reasons))]
+    return { suspected: found.some((verdict) => verdict.suspected), reasons }
   } catch {
     return { suspected: true, reasons: ['the scan failed'] }
   }

@@ -9,7 +9,7 @@ import type {
 } from '#kernel/vocabulary'
 
 /** Contract §4; the mailbox's own daily cap is a setting of it. */
-export const caps = { thread: 3, sender: 1, domain: 500, form_address: 1 } as const
+const caps = { thread: 3, sender: 1, domain: 500, form_address: 1 } as const
 export const MIN_CONFIDENCE = 0.7
 const MAX_DETAIL = 1000
 

@@ -47,8 +47,9 @@ describe('a reply that may leave unseen', () => {
     expect(rulesOf('It costs €20.', { allowed_commitments: ['€20'] })).toEqual([])
   })
 
-  it('does not take the name of the organization for a foreign host', () => {
+  it('does not take the name of the organization for a foreign host or a promise', () => {
     expect(rulesOf('Kind regards\nBooking.com', { own_names: ['Booking.com'] })).toEqual([])
+    expect(rulesOf('Kind regards\nHalf Price Books', { own_names: ['Half Price Books'] })).toEqual([])
   })
 })
 

@@ -2,11 +2,11 @@
 import { type Allowances, findForeignCommitment, findForeignPrice } from './commitments'
 import { findDestinations, isAllowedHost, samePhone } from './links'
 
-export const MAX_REPLY_CHARS = 5000
+const MAX_REPLY_CHARS = 5000
 
 export interface LintFacts extends Allowances {
   allowed_link_hosts: readonly string[]
-  /** Names that may look like hosts: an organization can be called `booking.example`. */
+  /** An organization may be called `booking.example` or `Half Price Books`; that is no link and no promise. */
   own_names: readonly string[]
   /** Addresses of the organization; its instructions' own are known by themselves. */
   known_emails: readonly string[]
@@ -56,7 +56,8 @@ export function lintReply(reply: string, facts: LintFacts): LintProblem[] {
     }
   }
 
-  const found = findDestinations(withoutNames(shown, facts.own_names))
+  const said = withoutNames(shown, facts.own_names)
+  const found = findDestinations(said)
   const foreign = found.hosts.filter((host) => !isAllowedHost(host, facts.allowed_link_hosts))
   if (foreign.length > 0)
     add(
@@ -75,9 +76,9 @@ export function lintReply(reply: string, facts: LintFacts): LintProblem[] {
   if (found.phones.some((phone) => !own.phones.some((mine) => samePhone(mine, phone))))
     add('unknown_phone', 'The reply names a telephone number that is not known.')
 
-  const price = findForeignPrice(shown, facts)
+  const price = findForeignPrice(said, facts)
   if (price !== null) add('price', `The reply names a price that the organization did not: ${short(price)}`)
-  const commitment = findForeignCommitment(shown, facts)
+  const commitment = findForeignCommitment(said, facts)
   if (commitment !== null) add('commitment', `The reply promises what is not allowed: ${short(commitment)}`)
 
   if (

@@ -33,6 +33,8 @@ export interface DraftInput {
   boundary: string
 }
 
+const MAX_REMARK = 1000
+
 /** What Postgres cannot hold: NUL, and halves of characters. */
 const storable = z.string().transform((text) => text.toWellFormed().replaceAll('\0', '').trim())
 
@@ -40,10 +42,10 @@ export const draftOutput = z.object({
   reply_text: storable,
   confidence: z.number().min(0).max(1),
   needs_human: z.boolean(),
-  reason: storable.pipe(z.string().min(1).max(2000)),
+  reason: storable.pipe(z.string().min(1)).transform((text) => text.slice(0, MAX_REMARK).toWellFormed()),
   intent: storable.pipe(z.string().min(1).max(100)).catch('general'),
   category: z.enum(draftCategories).default('inquiry'),
-  price_guidance: storable.pipe(z.string().max(2000)).nullish(),
+  price_guidance: storable.transform((text) => text.slice(0, MAX_REMARK).toWellFormed()).nullish(),
 })
 export type DraftOutput = z.infer<typeof draftOutput>
 
