@@ -131,6 +131,7 @@ async function runTransaction<R>(
   const connection = await pool.connect().catch((error: unknown) => {
     throw asOurs(error)
   })
+  let broken = false
   try {
     await connection.query('begin')
     await run(q.execute(setting))
@@ -138,9 +139,13 @@ async function runTransaction<R>(
     await connection.query('commit')
     return result
   } catch (error) {
-    await connection.query('rollback').catch(() => connection.release(true))
+    await connection.query('rollback').catch(() => {
+      broken = true
+    })
     throw asOurs(error)
   } finally {
+    // The pool waits for its connection before it ends.
+    connection.release(broken)
     await pool.end()
     options.meter.milliseconds += performance.now() - started
   }
