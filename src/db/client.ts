@@ -117,6 +117,8 @@ async function runTransaction<R>(
   configure(options.gateway_url)
   const started = performance.now()
   const pool = new Pool({ connectionString: options.url, max: 1, connectionTimeoutMillis: TIMEOUT_MS })
+  // The socket that `end` closes reports its own end as an error; a query that fails rejects by itself.
+  pool.on('error', () => undefined)
   const run = async <S extends Statement>(statement: S): Promise<S['_']['result']> => {
     const prepared = prepare(statement)
     const { sql: text, params } = prepared.getQuery()
@@ -131,6 +133,7 @@ async function runTransaction<R>(
   const connection = await pool.connect().catch((error: unknown) => {
     throw asOurs(error)
   })
+  connection.on('error', () => undefined)
   let broken = false
   try {
     await connection.query('begin')
