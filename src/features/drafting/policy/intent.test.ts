@@ -50,4 +50,12 @@ describe('what the words do not settle', () => {
   ])('%s: %j needs a person', (subject, text) => {
     expect(judgeIntent(subject, text).needs_human).toEqual(expect.any(String))
   })
+
+  it('counts what the subject says: a short body under a clear subject is clear', () => {
+    expect(judgeIntent('Pricing?', '10 seats?')).toEqual({
+      intent: 'pricing',
+      confidence: 0.79,
+      needs_human: null,
+    })
+  })
 })

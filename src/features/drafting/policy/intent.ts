@@ -64,7 +64,7 @@ export interface IntentJudgement {
 
 export function judgeIntent(subject: string, text: string): IntentJudgement {
   const whole = `${subject}\n${text}`.normalize('NFKC').slice(0, 10_000)
-  const words = text.match(/[\p{L}\p{N}']+/gu)?.length ?? 0
+  const words = countWords(text)
   if (words === 0) return { intent: 'general', confidence: 0.1, needs_human: 'The message has no text.' }
   const language = foreignLanguage(text)
   if (language !== null)
@@ -91,9 +91,16 @@ export function judgeIntent(subject: string, text: string): IntentJudgement {
   }
   return {
     intent: best.intent,
-    confidence: Math.max(0.1, Math.min(0.9, 0.74 + 0.05 * best.hits) - (words < 3 ? 0.2 : 0) - long),
+    confidence: Math.max(
+      0.1,
+      Math.min(0.9, 0.74 + 0.05 * best.hits) - (countWords(whole) < 3 ? 0.2 : 0) - long,
+    ),
     needs_human: null,
   }
+}
+
+function countWords(text: string): number {
+  return text.match(/[\p{L}\p{N}']+/gu)?.length ?? 0
 }
 
 const LANGUAGES: readonly [string, RegExp][] = [
