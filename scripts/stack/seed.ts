@@ -55,8 +55,13 @@ async function demoOrganization(call: Caller, { demo }: LocalFile): Promise<stri
       : await call('/api/v1/auth/login', {
           method: 'POST',
           body: { email: demo.email, password: demo.password },
-          expect: [200],
+          expect: [200, 401],
         })
+  if (session.status === 401) {
+    throw new StartError(
+      'this database has the demo organization of another DATA_DIR; its sign-in is in that local.json',
+    )
+  }
   const me = await call('/api/v1/auth/me', { token: text(session.json['access_token']), expect: [200] })
   const id = organizationOf(me.json) ?? organizationOf(session.json)
   if (!id) throw new StartError('GET /api/v1/auth/me names no organization')

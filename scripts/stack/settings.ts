@@ -1,6 +1,16 @@
 // What a person may set: `.dev.vars`, overridden by the process environment. Everything wrong is named here, in
 // one line, before anything is started.
-import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, isAbsolute, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { loadSecrets, type Secrets } from './secrets.ts'
@@ -113,6 +123,7 @@ export function readSettings(
   const emulators = readSwitch('EMULATORS', given.get('EMULATORS'))
   const dataDir = openDataDir(root, given.get('DATA_DIR') || '.inlet')
   claim(dataDir)
+  shortenLogs(join(dataDir, 'logs'))
   return {
     root,
     dataDir,
@@ -200,4 +211,13 @@ function makeDirectory(dir: string): void {
   if (existsSync(dir)) return
   makeDirectory(dirname(dir))
   mkdirSync(dir)
+}
+
+const LONG_LOG = 10 * 1024 * 1024
+
+function shortenLogs(dir: string): void {
+  for (const name of readdirSync(dir)) {
+    const file = join(dir, name)
+    if (name.endsWith('.log') && statSync(file).size > LONG_LOG) renameSync(file, `${file}.old`)
+  }
 }

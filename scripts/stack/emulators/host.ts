@@ -31,13 +31,13 @@ export interface Store {
   reset(): void
 }
 
-export interface EmulatorApp {
+interface EmulatorApp {
   fetch: (request: Request) => Promise<Response>
   matchedRoute: (method: string, path: string) => { path: string } | undefined
 }
 
 /** Access token → who it speaks for. */
-export type TokenMap = Map<string, { login: string; id: number; scopes: string[] }>
+type TokenMap = Map<string, { login: string; id: number; scopes: string[] }>
 
 export interface HostedEmulator {
   app: EmulatorApp

@@ -5,11 +5,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { DROP, type FaultRule, Faults, Stats } from './faults.ts'
 import type { HostedEmulator } from './host.ts'
 
-export interface ShimContext {
-  stats: Stats
-  faults: Faults
-}
-
 export interface Shim {
   hosted: HostedEmulator
   stats: Stats
