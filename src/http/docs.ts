@@ -70,9 +70,9 @@ export function createDocs(): Docs {
   }
 }
 
-export type OpenApiDocument = ReturnType<OpenAPIHono<AppEnv>['getOpenAPI31Document']>
+type OpenApiDocument = ReturnType<OpenAPIHono<AppEnv>['getOpenAPI31Document']>
 
-export function buildDocument(published: OpenAPIHono<AppEnv>): OpenApiDocument {
+function buildDocument(published: OpenAPIHono<AppEnv>): OpenApiDocument {
   const { openAPIRegistry } = published
   for (const [name, description] of [
     ['user', 'The access token of POST /api/v1/auth/login; 15 minutes'],

@@ -4,7 +4,7 @@ import type { AppEnv } from './router'
 
 export type Version = number | Date
 
-export function versionText(version: Version): string {
+function versionText(version: Version): string {
   return version instanceof Date ? version.getTime().toString(36) : String(version)
 }
 

@@ -241,6 +241,23 @@ describe('POST /auth/login', () => {
     expect(tokens.token_type).toBe('bearer')
   })
 
+  it('still knows a password after the key was rotated, and hashes it anew with the new key', async () => {
+    const { email, tokens } = await signUp()
+    const rotated = createWorld({
+      ENCRYPTION_KEY: 'ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100',
+      ENCRYPTION_KEY_PREVIOUS: '00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff',
+    })
+    const hash = async () =>
+      (await rotated.sql(q.select().from(users).where(eq(users.id, tokens.user.id))))[0][0]?.password_hash
+    const before = await hash()
+    const sign = () => rotated.request('POST', '/api/v1/auth/login', { body: { email, password: PASSWORD } })
+    expect((await sign()).status).toBe(200)
+    const after = await hash()
+    expect(after).not.toBe(before)
+    expect((await sign()).status).toBe(200)
+    expect(await hash()).toBe(after)
+  })
+
   it('is limited per address, whether it exists or not, before anything is hashed', async () => {
     const world = createWorld({ RATE_LIMIT_LOGIN_PER_MINUTE: '3' })
     for (const email of [(await signUp()).email, `nobody-${unique()}@example.com`]) {
@@ -465,6 +482,23 @@ describe('POST /admin/login', () => {
       status = await attempt({ ...credentials, password: 'wrong' })
     expect(status).toBe(429)
     expect(await attempt(credentials)).toBe(429)
+  })
+})
+
+describe.each(['/api/v1/auth/register', '/api/auth/login', '/api/v1/auth/refresh'])('POST %s', (path) => {
+  it('takes 64 KB at most', async () => {
+    const body = { email: 'ada@example.com', password: PASSWORD, filler: 'x'.repeat(64 * 1024) }
+    expect((await createWorld().request('POST', path, { body })).status).toBe(413)
+  })
+
+  it.each(['{"broken":', 'null', ''])('answers 400 to the body %j', async (body) => {
+    const { status, body: problem } = await read(await createWorld().request('POST', path, { body }))
+    expect({ status, code: problem['code'] }).toEqual({ status: 400, code: 'invalid' })
+  })
+
+  it('answers 415 or 400 to what is not JSON, never 500', async () => {
+    const headers = { 'Content-Type': 'text/plain' }
+    expect([400, 415]).toContain((await createWorld().request('POST', path, { body: 'x', headers })).status)
   })
 })
 

@@ -1,3 +1,2 @@
 export { insertOrganization, isSlugTaken, isTakenSlug, trimRefreshTokens, trimSessions } from './repo'
 export { authRoutes, operatorLoginRoutes } from './routes'
-export { type Issued, openSession } from './service'

@@ -108,7 +108,7 @@ export async function login(ctx: Ctx, { email, password }: Credentials): Promise
 }
 
 /** A session, its first refresh token and, with the first token ever, the welcome: batch `statements` in one transaction. */
-export async function openSession(
+async function openSession(
   ctx: Ctx,
   user: UserOut,
   { action, password_hash }: { action: string; password_hash?: string | undefined },

@@ -22,7 +22,7 @@ const leadOrganization = z
   .object({ id: z.uuid(), name: z.string(), slug: z.string() })
   .openapi('LeadOrganization')
 
-export const operatorLead = leadOut.extend({ organization: leadOrganization }).openapi('OperatorLead')
+const operatorLead = leadOut.extend({ organization: leadOrganization }).openapi('OperatorLead')
 export const operatorLeadPage = operatorPageOf(operatorLead).openapi('OperatorLeadPage')
 export const operatorLeadDetail = leadDetailOut
   .extend({ organization: leadOrganization })
