@@ -706,12 +706,18 @@ describe('the sweep', () => {
       await stage.world.sql(q.update(drafts).set({ attempts }).where(eq(drafts.id, arrival.draft_id)))
       await run(stage, arrival)
       const draft = await readDraft(stage.world, arrival.draft_id)
-      results.push([draft.decision, draft.ai_failure?.code ?? null, draft.text === '', ai.asked.length])
+      results.push([
+        draft.decision,
+        draft.ai_failure?.code ?? null,
+        draft.text === '',
+        draft.gate.length,
+        ai.asked.length,
+      ])
     }
     expect(results).toEqual([
-      ['auto_send', null, false, 1],
-      ['needs_review', 'ai_gave_up', false, 1],
-      ['needs_review', 'gave_up', true, 1],
+      ['auto_send', null, false, 18, 1],
+      ['needs_review', 'ai_gave_up', false, 18, 1],
+      ['needs_review', 'gave_up', true, 1, 1],
     ])
   })
 })

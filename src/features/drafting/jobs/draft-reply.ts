@@ -9,7 +9,7 @@ import type { Subscriber } from '#kernel/event'
 import type { Job } from '#kernel/job'
 import type { Ctx } from '#platform/context'
 import { kick, recordEvent } from '#platform/outbox'
-import { decide, type GateResult, repliesOff } from '../policy/gate'
+import { afterGivingUp, decide, type GateResult, repliesOff } from '../policy/gate'
 import { lintReply } from '../policy/output-lint'
 import { STOCK_PHRASES } from '../policy/reply-text'
 import { findSenderText } from '../policy/sender-text'
@@ -51,7 +51,9 @@ export const draftReply: Job<z.infer<typeof payload>, Ctx> = {
         boundary,
       },
     })
-    await storeDraft(ctx, org_id, facts, written, judge(ctx, facts, written, boundary))
+    const { output, unread } = written
+    const verdict = unread ? afterGivingUp(output.reason) : judge(ctx, facts, written, boundary)
+    await storeDraft(ctx, org_id, facts, written, verdict)
   },
 }
 

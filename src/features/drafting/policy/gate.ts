@@ -76,6 +76,11 @@ export const repliesOff: GateResult = {
   decision: 'no_reply',
 }
 
+/** What several runs have died over is read by a person, and by no rule of ours again. */
+export function afterGivingUp(detail: string): GateResult {
+  return { gate: [verdict('needs_human', false, detail)], decision: 'needs_review' }
+}
+
 type Rule = (facts: GateFacts) => GateVerdict | GateVerdict[]
 
 function verdict(rule: string, passed: boolean, detail: string): GateVerdict {

@@ -18,6 +18,8 @@ export interface Written {
   model: string | null
   /** Why the AI that was asked for did not write it. */
   failure: { code: string; message: string } | null
+  /** Nothing of ours has looked at the message: it may be what kills the runs. */
+  unread: boolean
 }
 
 /** There is always a draft: what no AI can write, our own rules write, and a person looks at it. */
@@ -37,11 +39,12 @@ export async function writeReply(
       provider: 'heuristic',
       model: null,
       failure: null,
+      unread: false,
     }
   }
   const model = provider.model(ctx.config)
   const result = await ask(ctx, provider, attempts, input)
-  if (result.ok) return { output: result.value, provider: provider.name, model, failure: null }
+  if (result.ok) return { output: result.value, provider: provider.name, model, failure: null, unread: false }
   const { code, message } = result.failure
   ctx.log.warn('draft.ai_failed', { provider: provider.name, code })
   const output = await byRules(ctx, input)
@@ -54,6 +57,7 @@ export async function writeReply(
     provider: 'heuristic',
     model: null,
     failure: { code, message },
+    unread: false,
   }
 }
 
@@ -89,7 +93,7 @@ async function byRules(ctx: Ctx, input: DraftInput): Promise<DraftOutput> {
 }
 
 function empty(failure: { code: string; message: string }): Written {
-  return { output: emptyOutput(failure.message), provider: 'heuristic', model: null, failure }
+  return { output: emptyOutput(failure.message), provider: 'heuristic', model: null, failure, unread: true }
 }
 
 function emptyOutput(reason: string): DraftOutput {
