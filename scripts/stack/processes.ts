@@ -15,7 +15,7 @@ interface Recorded {
 }
 
 /** When the process began, in the words of this machine; undefined when there is none or only a zombie. */
-function startOf(pid: number): string | undefined {
+export function startOf(pid: number): string | undefined {
   try {
     if (process.platform === 'linux') {
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
