@@ -74,9 +74,7 @@ export function refuseTarget(url: string, allowed_origins: string[]): Failure | 
   const host = target.hostname.replace(/\.$/, '').toLowerCase()
   const literal = host.replace(/^\[|\]$/g, '')
   if (ipaddr.isValid(literal)) {
-    // Mapped and NAT64 forms are judged by the address inside them.
-    const range = unwrap(literal).range()
-    return range === 'unicast' ? null : refuse('Private and special addresses are not called.')
+    return isPublic(literal) ? null : refuse('Private and special addresses are not called.')
   }
   if (!host.includes('.')) return refuse('Only public host names are called.')
   if (
@@ -91,10 +89,12 @@ export function refuseTarget(url: string, allowed_origins: string[]): Failure | 
   return null
 }
 
-function unwrap(literal: string): ipaddr.IPv4 | ipaddr.IPv6 {
+/** IPv4 inside IPv6 is judged by the address inside, or refused: ::a.b.c.d (RFC 4291 §2.5.5.1) has no use any more. */
+function isPublic(literal: string): boolean {
   const address = ipaddr.parse(literal)
-  if (address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress()) return address.toIPv4Address()
-  return address
+  if (!(address instanceof ipaddr.IPv6)) return address.range() === 'unicast'
+  if (address.isIPv4MappedAddress()) return address.toIPv4Address().range() === 'unicast'
+  return address.range() === 'unicast' && address.parts.slice(0, 6).some((part) => part !== 0)
 }
 
 async function readCapped(response: Response, max_bytes: number): Promise<HttpResult> {
