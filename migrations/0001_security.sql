@@ -1,4 +1,4 @@
--- Roles, row-level security and append-only rules (design §4). Forward only.
+-- Roles, row-level security and append-only rules. Forward only.
 do $$ begin
   if not exists (select from pg_roles where rolname = 'inlet_app') then create role inlet_app nologin nosuperuser nobypassrls; end if;
   if not exists (select from pg_roles where rolname = 'inlet_system') then create role inlet_system nologin nosuperuser nobypassrls; end if;

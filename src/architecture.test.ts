@@ -1,4 +1,4 @@
-// Rules of the layout (design §2) that no linter rule can say.
+// Rules of the layout that no linter rule can say.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'

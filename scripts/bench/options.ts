@@ -67,8 +67,7 @@ function readParts(only: string | undefined): ReadonlySet<Part> {
   const names = only.split(',').map((name) => name.trim())
   const known = PARTS.filter((part) => names.includes(part))
   const unknown = names.filter((name) => !PARTS.some((part) => part === name))
-  if (unknown.length > 0)
-    throw new StartError(`--only knows ${PARTS.join(', ')}, not ${unknown.join(', ')}`)
+  if (unknown.length > 0) throw new StartError(`--only knows ${PARTS.join(', ')}, not ${unknown.join(', ')}`)
   return new Set(known)
 }
 

@@ -72,6 +72,7 @@ async function run(script: string, root: string, outDir: string, signal?: AbortS
     env: {
       ...process.env,
       WRANGLER_SEND_METRICS: 'false',
+      WRANGLER_LOG: 'error',
       NO_COLOR: '1',
       WRANGLER_LOG_PATH: outDir,
       CI: '1',

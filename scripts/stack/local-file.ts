@@ -59,7 +59,10 @@ export function describe(settings: Settings, env: Record<string, string>, databa
   const { dataDir, ports, emulators, secrets } = settings
   const urls = urlsOf(settings)
   const value = (name: string) => env[name] ?? ''
-  const seeded = readLocalFile(dataDir)?.seeded ?? null
+  const before = readLocalFile(dataDir)
+  // Under another PORT the demo organization has to learn the new address of its Slack.
+  const isSame =
+    before?.seeded?.database === databaseName(database.ownerUrl) && before.ports.slack === ports.slack
   return {
     pid: process.pid,
     data_dir: dataDir,
@@ -100,7 +103,7 @@ export function describe(settings: Settings, env: Record<string, string>, databa
         }
       : null,
     slack: emulators ? { webhook_url: urls.slackHook, token: SLACK_TOKEN } : null,
-    seeded: seeded?.database === databaseName(database.ownerUrl) ? seeded : null,
+    seeded: isSame ? before.seeded : null,
   }
 }
 

@@ -1,5 +1,5 @@
 // `npm run dev`: builds and reloads when the code changes, and migrates when a migration appears.
-import { type FSWatcher, existsSync, watch } from 'node:fs'
+import { existsSync, type FSWatcher, readdirSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { messageOf, warn } from './say.ts'
 
@@ -37,23 +37,39 @@ export function watchSources(root: string, { onCode, onMigration }: Reactions): 
     busy = false
   }
 
-  const on = (path: string, reaction: () => Promise<void>): FSWatcher[] => {
-    const target = join(root, path)
-    if (!existsSync(target)) return []
-    return [
-      watch(target, { recursive: true }, (_, name) => {
-        if (!/(\.test\.tsx?|~|\.tmp)$/.test(name ?? '')) changed(reaction)
-      }),
-    ]
+  // One watcher a directory: Node's recursive one loses a file on Linux as soon as an editor replaces it.
+  const watchers = new Map<string, FSWatcher>()
+  function follow(directory: string, reaction: () => Promise<void>): void {
+    if (!existsSync(directory)) return
+    for (const each of [directory, ...directoriesIn(directory)]) {
+      if (watchers.has(each)) continue
+      const watcher = watch(each, (_, name) => {
+        if (/(\.test\.tsx?|~|\.tmp|\.swp)$/.test(name ?? '')) return
+        follow(directory, reaction)
+        changed(reaction)
+      })
+      watcher.on('error', () => {
+        watcher.close()
+        watchers.delete(each)
+      })
+      watchers.set(each, watcher)
+    }
   }
-  const watchers = [
-    ...['src', 'durable-objects', 'wrangler.toml'].flatMap((path) => on(path, onCode)),
-    ...on('migrations', onMigration),
-  ]
+  for (const path of ['src', 'durable-objects']) follow(join(root, path), onCode)
+  follow(join(root, 'migrations'), onMigration)
+  watchers.set(
+    'wrangler.toml',
+    watch(root, (_, name) => name === 'wrangler.toml' && changed(onCode)),
+  )
   return {
     stop: () => {
       clearTimeout(timer)
-      for (const watcher of watchers) watcher.close()
+      for (const watcher of watchers.values()) watcher.close()
     },
   }
 }
+
+const directoriesIn = (directory: string): string[] =>
+  readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name))

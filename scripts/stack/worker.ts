@@ -1,6 +1,6 @@
 // Runs the built Worker in workerd, through Miniflare's API: `wrangler dev` would cost 25 times as much a request.
 import childProcess, { type ChildProcess, type SpawnOptions } from 'node:child_process'
-import { appendFileSync, readdirSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOptions } from 'miniflare'
 import type { WorkerBundle } from './bundle.ts'
@@ -118,10 +118,15 @@ const TYPES: Record<string, string> = {
   sql: 'Text',
 }
 
-function modulesOf(dir: string): { type: string; path: string }[] {
+/** With their contents: a bundle that another start tidied away must not be missed when workerd is started again. */
+function modulesOf(dir: string): { type: string; path: string; contents: string | Uint8Array }[] {
   const modules = readdirSync(dir, { recursive: true, encoding: 'utf8' }).flatMap((name) => {
     const type = TYPES[name.split('.').at(-1) ?? '']
-    return type ? [{ type, path: join(dir, name) }] : []
+    if (!type) return []
+    const path = join(dir, name)
+    const bytes = readFileSync(path)
+    const isBinary = type === 'CompiledWasm' || type === 'Data'
+    return [{ type, path, contents: isBinary ? new Uint8Array(bytes) : bytes.toString('utf8') }]
   })
   // The first one is the entry.
   return modules.toSorted(

@@ -1,5 +1,7 @@
 // GET /openapi.json, /docs and /redoc. The document is made from the routes themselves, once per isolate, when first asked for.
 import type { OpenAPIHono } from '@hono/zod-openapi'
+import { type ErrorCode, errorStatus } from '#kernel/errors'
+import { titles } from './errors'
 import { exampleOf, type JsonSchema } from './openapi-examples'
 import { createRoute, z } from './openapi'
 import { type AppEnv, createRouter } from './router'
@@ -92,8 +94,11 @@ function buildDocument(published: OpenAPIHono<AppEnv>): OpenApiDocument {
       operation.operationId ??= operationId(method, path)
       if (method === 'post') acceptKey(operation, path)
       if (method === 'patch' && operation.responses?.['412']) acceptIfMatch(operation)
-      for (const body of [operation.requestBody, ...Object.values(operation.responses ?? {})]) {
-        addExamples(body as Body | undefined, (built.components?.schemas ?? {}) as Record<string, JsonSchema>)
+      const schemas = (built.components?.schemas ?? {}) as Record<string, JsonSchema>
+      addExamples(operation.requestBody as Body | undefined, schemas)
+      for (const [status, response] of Object.entries(operation.responses ?? {})) {
+        addProblem(response as Body, Number(status))
+        addExamples(response as Body, schemas)
       }
     }
   }
@@ -105,6 +110,7 @@ interface Operation {
   parameters?: object[]
 }
 interface Body {
+  description?: string
   content?: Record<string, { schema?: JsonSchema; example?: unknown; examples?: unknown }>
 }
 
@@ -142,6 +148,27 @@ function addHeader(operation: Operation, name: string, description: string, sche
   )
   if (!known) (operation.parameters ??= []).push({ name, in: 'header', required: false, description, schema })
 }
+
+/** An example with the status and the code that this answer has. */
+function addProblem({ content, description = '' }: Body, status: number): void {
+  const media = content?.['application/problem+json']
+  const code = codes.find((one) => errorStatus[one] === status)
+  if (!media || code === undefined) return
+  const errors =
+    code === 'invalid' ? { errors: [{ path: 'email', message: 'is not an e-mail address' }] } : {}
+  const request_id = '0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a11'
+  media.example = {
+    type: 'about:blank',
+    title: titles[code],
+    status,
+    detail: description,
+    code,
+    request_id,
+    ...errors,
+  }
+}
+
+const codes = Object.keys(errorStatus) as ErrorCode[]
 
 function addExamples(body: Body | undefined, schemas: Record<string, JsonSchema>): void {
   for (const [type, media] of Object.entries(body?.content ?? {})) {

@@ -5,7 +5,7 @@ import { AppError, type ErrorCode, errorStatus, type FieldError } from '#kernel/
 import { createLog } from '#platform/log'
 import type { AppEnv } from './router'
 
-const titles: Record<ErrorCode, string> = {
+export const titles: Record<ErrorCode, string> = {
   invalid: 'The request is invalid',
   unauthenticated: 'Authentication is required',
   forbidden: 'Not allowed',

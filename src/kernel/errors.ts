@@ -1,4 +1,4 @@
-// The one error of the product and the one code→status table (contract §3).
+// The one error of the product and the one code→status table.
 
 export const errorStatus = {
   invalid: 400,

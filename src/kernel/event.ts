@@ -1,6 +1,6 @@
 import type { QueueName } from './job'
 
-/** Facts that other systems may subscribe to (contract §10). */
+/** Facts that other systems may subscribe to. */
 export const publicEventTypes = [
   'lead.created',
   'lead.updated',

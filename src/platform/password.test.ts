@@ -26,7 +26,7 @@ it('salts: the same password has another hash each time', async () => {
   expect(await hashPassword(keys, password)).not.toBe(await hashPassword(keys, password))
 })
 
-it('writes the parameters that design.md fixes', async () => {
+it('writes the parameters that were chosen', async () => {
   const { ln, r, p } = parsePhc(await hashPassword(keys, password)) ?? {}
   expect({ ln, r, p }).toEqual({ ln: 14, r: 8, p: 5 })
 })

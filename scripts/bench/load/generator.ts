@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { endProcess } from '../../stack/processes.ts'
 import type { LoadJob, LoadResult } from './job.ts'
@@ -19,15 +18,21 @@ export class LoadGenerator {
     return this.#child.pid ?? 0
   }
 
-  async run(job: LoadJob): Promise<LoadResult> {
-    const ended = once(this.#child, 'exit').then(() => {
-      throw new Error('The load generator ended')
+  run(job: LoadJob): Promise<LoadResult> {
+    return new Promise((resolve, reject) => {
+      const onExit = () => {
+        this.#child.off('message', onMessage)
+        reject(new Error('The load generator ended'))
+      }
+      const onMessage = ({ result, error }: { result?: LoadResult; error?: string }) => {
+        this.#child.off('exit', onExit)
+        if (result) resolve(result)
+        else reject(new Error(`The load generator failed: ${error}`))
+      }
+      this.#child.once('exit', onExit)
+      this.#child.once('message', onMessage)
+      this.#child.send(job)
     })
-    this.#child.send(job)
-    const answer = once(this.#child, 'message') as Promise<[{ result?: LoadResult; error?: string }]>
-    const [{ result, error }] = await Promise.race([answer, ended])
-    if (!result) throw new Error(`The load generator failed: ${error}`)
-    return result
   }
 
   async stop(): Promise<void> {

@@ -85,7 +85,7 @@ class ResponseReader {
       return false
     }
     this.#head = undefined
-    const head = data.latin1Slice(0, end)
+    const head = data.toString('latin1', 0, end)
     this.status = Number(head.slice(9, 12))
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
     this.#left = length === undefined ? -1 : Number(length)

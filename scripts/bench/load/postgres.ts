@@ -15,11 +15,7 @@ export async function loadPostgres(job: PostgresJob): Promise<LoadResult> {
       return client
     }),
   )
-  const statements = [
-    { text: 'begin', params: [] },
-    ...job.statements,
-    { text: 'commit', params: [] },
-  ]
+  const statements = [{ text: 'begin', params: [] }, ...job.statements, { text: 'commit', params: [] }]
   const sockets = await Promise.all(clients.map((client) => takeOver(client, statements)))
   const filler = new Filler()
   const latencies = new Latencies()

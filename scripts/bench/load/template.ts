@@ -58,7 +58,7 @@ export class Filler {
   }
 
   fill(buffer: Buffer, holes: readonly Hole[]): void {
-    for (const { at, kind, slot } of holes) buffer.latin1Write(this.#value(kind, slot), at)
+    for (const { at, kind, slot } of holes) buffer.write(this.#value(kind, slot), at, 'latin1')
   }
 
   #value(kind: Hole['kind'], slot: number): string {

@@ -25,7 +25,7 @@ export interface SendError {
   at: string
 }
 
-/** One outgoing mail and all that happened to it (design §6). */
+/** One outgoing mail and all that happened to it. */
 export const sends = pgTable(
   'sends',
   {

@@ -14,9 +14,9 @@ const day = z
     if (message !== null) issues.addIssue({ code: 'custom', message })
   })
 
-const businessHours = z.partialRecord(z.enum(weekdays), day).openapi('BusinessHours', {
+const hoursMeta = {
   description:
-    'Local times; a day that is not named is closed. A window that ends before it begins ends on the next day.',
+    'Local times; a day that is not named is closed. A window that ends before it begins ends on the next day. null: always open.',
   example: {
     mon: [
       ['09:00', '12:30'],
@@ -24,33 +24,33 @@ const businessHours = z.partialRecord(z.enum(weekdays), day).openapi('BusinessHo
     ],
     fri: [['09:00', '15:00']],
   },
-})
+}
 
 const fields = {
-  name: lineField(120),
+  name: lineField(120).openapi({ example: 'Analytical Engines' }),
   slug: z
     .string()
     .refine(isSlug, 'must be 2 to 60 of a-z, 0-9 and -, and must not begin or end with -')
-    .openapi({ example: 'analytical-engines' }),
+    .openapi({ example: 'analytical-engines', pattern: '^[a-z0-9][a-z0-9-]{0,58}[a-z0-9]$' }),
   timezone: z
     .string()
     .max(60)
     .refine(isTimezone, 'is no time zone of the IANA database')
     .openapi({ example: 'Europe/Berlin' }),
-  business_hours: businessHours.nullable(),
+  business_hours: z.partialRecord(z.enum(weekdays), day).nullable().openapi(hoursMeta),
   sla_minutes: z
     .int()
     .min(1)
     .max(525_600)
     .nullable()
-    .openapi({ description: 'null: the default of the installation' }),
+    .openapi({ description: 'null: the default of the installation', example: 120 }),
   ai_provider: z
     .enum(aiProviders)
     .nullable()
     .openapi({ description: 'null: the default of the installation' }),
   reply_mode: z.enum(replyModes),
-  undo_seconds: z.int().min(0).max(86_400),
-  from_name: lineField(100).nullable(),
+  undo_seconds: z.int().min(0).max(86_400).openapi({ example: 60 }),
+  from_name: lineField(100).nullable().openapi({ example: 'Ada of Analytical Engines' }),
   postal_address: proseField(500).nullable(),
   reply_instructions: proseField(10_000).openapi({
     description: 'What the AI may say about the organization: products, prices, tone',
@@ -59,7 +59,12 @@ const fields = {
   allowed_commitments: z.array(lineField(200)).max(50).openapi({
     description: 'Words about prices and promises that an automatic reply may use',
   }),
-  retention_days: z.int().min(1).max(3650).nullable().openapi({ description: 'null: kept for good' }),
+  retention_days: z
+    .int()
+    .min(1)
+    .max(3650)
+    .nullable()
+    .openapi({ description: 'null: kept for good', example: 365 }),
 }
 
 const slackWebhook = z.url().max(500).nullable().openapi({
@@ -72,7 +77,7 @@ export const organizationOut = z
     id: z.uuid(),
     ...fields,
     // What is stored was judged when it was written.
-    business_hours: z.record(z.string(), z.array(window)).nullable(),
+    business_hours: z.record(z.string(), z.array(window)).nullable().openapi(hoursMeta),
     slack_webhook_configured: z.boolean(),
     created_at: instantOut,
     updated_at: instantOut,

@@ -1,5 +1,5 @@
 // Who wrote this: a person, a responder, a mail system, a list, or we ourselves? The order of the rules is that of
-// facts/sending.md §2.9: bounces first, because Google's and Microsoft's carry `Auto-Submitted: auto-replied` as well.
+// Bounces first, because Google's and Microsoft's carry `Auto-Submitted: auto-replied` as well.
 // All rules are evaluated and listed, so that the console can show why a mail made no lead or got no answer.
 
 import type { MailClassification } from '#kernel/vocabulary'

@@ -1,5 +1,5 @@
 // Suspicion of prompt injection in a mail or its quoted thread. It decides nothing but that a person looks first, so it fails closed:
-// what cannot be scanned to its end is suspected. The model has no tools and chooses no recipient (design.md §7); this is one wall of several.
+// what cannot be scanned to its end is suspected. The model has no tools and chooses no recipient; this is one wall of several.
 
 import { decodeBlobs, findUnseen, readTags, readVariants } from './injection-normalize'
 import { HIDDEN_IMPERATIVE, HIDDEN_MODEL_WORDS, PATTERNS } from './injection-patterns'

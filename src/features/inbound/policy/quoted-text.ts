@@ -1,5 +1,5 @@
 // What the person wrote, without what they quoted and signed. Own code because the published libraries backtrack: one of them runs for
-// seconds on a long quote, a poison message for a Worker (facts/mailboxes.md §5). Each line is looked at a bounded number of times.
+// seconds on a long quote, a poison message for a Worker. Each line is looked at a bounded number of times.
 // The full text is kept beside the result, so a wrong cut hides something in one place and loses nothing.
 
 import { findInlineAttribution, measureAttribution } from './quoted-attribution'

@@ -37,7 +37,7 @@ function registrable(email: string): string {
   return getDomain(host, { allowPrivateDomains: true }) ?? host
 }
 
-/** Whether an answer would leave the sender's own domain (facts/mailboxes.md §2.7). */
+/** Whether an answer would leave the sender's own domain. */
 export function isReplyToForeign(from: MailAddress | null, replyTo: readonly MailAddress[]): boolean {
   if (from === null) return replyTo.length > 0
   const home = registrable(from.email)

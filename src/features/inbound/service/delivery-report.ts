@@ -1,5 +1,5 @@
 // What a bounce says about the mail that did not arrive: from the DSN parts (RFC 3464) where there are any, else from its words.
-// Of real bounces about half carry a usable Final-Recipient, but four of five the original Message-ID (facts/mailboxes.md §2.6).
+// Of real bounces about half carry a usable Final-Recipient, but four of five the original Message-ID.
 
 import type { Attachment } from 'postal-mime'
 import type { DeliveryReport, MailAddress, MailHeader } from '../policy/mail-facts'

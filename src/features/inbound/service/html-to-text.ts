@@ -1,5 +1,5 @@
 // Text of an HTML body, with what a reader sees kept apart from what was hidden from him. html-to-text alone keeps hidden text
-// (facts/mailboxes.md §2.7), and its selectors cannot follow inherited colours or rules of a style sheet: so the page is split first.
+//, and its selectors cannot follow inherited colours or rules of a style sheet: so the page is split first.
 
 import { convert } from 'html-to-text'
 import { inheritStyle, isInvisible, PLAIN_STYLE, readDeclarations, type TextStyle } from './hidden-style'

@@ -47,7 +47,7 @@ export function readIds(value: string | undefined): string[] {
   return ids
 }
 
-/** Ids without repetition; of a long chain the first and last 20 (facts/mailboxes.md §2.2). */
+/** Ids without repetition; of a long chain the first and last 20. */
 export function capReferences(ids: readonly string[]): string[] {
   const unique = [...new Set(ids)]
   if (unique.length <= MAX_REFERENCES) return unique

@@ -1,4 +1,4 @@
-// claim → prepare → gate → deliver → finish (design §6). It may die between any two lines: before the gate the claim's lease
+// claim → prepare → gate → deliver → finish. It may die between any two lines: before the gate the claim's lease
 // runs out and the send is free again; behind it the send is of unknown fate, until the provider is asked.
 import * as z from 'zod'
 import { addSeconds } from '#kernel/clock'
@@ -17,24 +17,27 @@ import { findTransport, transports as allTransports } from '../transports/index'
 
 const payload = z.object({ org_id: z.uuid(), send_id: z.uuid() })
 
-/** Where a test lets a run die. */
-export type Checkpoint = (after: 'start' | 'claim' | 'prepare' | 'gate' | 'deliver' | 'finish') => void
+/** Where a test lets a run die or hang. */
+export type Checkpoint = (
+  after: 'start' | 'claim' | 'prepare' | 'gate' | 'deliver' | 'finish',
+  send_id: string,
+) => Promise<void>
 
 export function deliverSendJob(
   transports: readonly Transport[],
-  checkpoint: Checkpoint = () => undefined,
+  checkpoint: Checkpoint = async () => undefined,
 ): Job<z.infer<typeof payload>, Ctx> {
   return {
     name: 'deliver-send',
     queue: 'sends',
     payload,
     run: async (ctx, { org_id, send_id }) => {
-      checkpoint('start')
+      await checkpoint('start', send_id)
       const token = ctx.newId()
       const [claimed] = await doorOf(ctx, org_id).batch([
         claim({ org_id, send_id, token, now: ctx.clock.now(), spread: Math.random() }),
       ])
-      checkpoint('claim')
+      await checkpoint('claim', send_id)
       const send = claimed.rows[0]
       if (send?.state !== 'claimed') return
       const transport = findTransport(transports, send.transport)
@@ -48,10 +51,10 @@ export function deliverSendJob(
           fail('permanent', 'crashes', 'Every run of it died.').failure,
         )
       const prepared = await transport.prepare(ctx, send)
-      checkpoint('prepare')
+      await checkpoint('prepare', send_id)
       if (!prepared.ok) return refuse(ctx, transport, send, 'claimed', prepared.failure)
       const passed = await passGate(ctx, transport, send, prepared.value)
-      checkpoint('gate')
+      await checkpoint('gate', send_id)
       if (passed === null) return
       await finish(ctx, transport, passed.send, await deliverInTime(ctx, transport, passed), checkpoint)
     },
@@ -114,12 +117,12 @@ async function finish(
   delivery: Delivery,
   checkpoint: Checkpoint,
 ): Promise<void> {
-  checkpoint('deliver')
+  await checkpoint('deliver', send.id)
   const guard = guardOf(send, 'sending')
   switch (delivery.outcome) {
     case 'accepted':
       await recordSent(ctx, send, guard, delivery.message)
-      checkpoint('finish')
+      await checkpoint('finish', send.id)
       return
     case 'refused':
       return refuse(ctx, transport, send, 'sending', delivery.failure)

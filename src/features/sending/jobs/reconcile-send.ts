@@ -19,14 +19,14 @@ const ASK_AGAIN_SECONDS = 300
 
 export function reconcileSendJob(
   transports: readonly Transport[],
-  checkpoint: (after: 'start' | 'reconcile') => void = () => undefined,
+  checkpoint: (after: 'start' | 'reconcile', send_id: string) => Promise<void> = async () => undefined,
 ): Job<z.infer<typeof payload>, Ctx> {
   return {
     name: 'reconcile-send',
     queue: 'sends',
     payload,
     run: async (ctx, { org_id, send_id }) => {
-      checkpoint('start')
+      await checkpoint('start', send_id)
       const now = ctx.clock.now()
       const door = ctx.db.org({ org_id, visibility: 'all' })
       const [[send]] = await door.batch([
@@ -35,7 +35,7 @@ export function reconcileSendJob(
       if (!send?.claim_token || !send.send_started_at) return
       const { claim_token } = send
       const found = await findTransport(transports, send.transport).reconcile(ctx, { ...send, claim_token })
-      checkpoint('reconcile')
+      await checkpoint('reconcile', send_id)
       const guard: repo.Guard = { org_id, send_id, token: claim_token, states: ['unknown'] }
       if (found.outcome === 'sent') {
         await recordSent(ctx, send, guard, found.message)

@@ -1,5 +1,5 @@
 // Gmail and Outlook, inside the mailbox's Durable Object. The draft is a token that works once, which makes the effect
-// exactly-once although neither provider takes an idempotency key (facts/mailboxes.md §2.4).
+// exactly-once although neither provider takes an idempotency key.
 import { type Failure, succeed } from '#kernel/failure'
 import type { Ctx } from '#platform/context'
 import type { MailboxPort } from '#platform/mailboxes'
