@@ -88,7 +88,7 @@ export function gate(input: {
           when exists (select from sends x where x.org_id = s.org_id and x.to_email = s.to_email and x.id <> s.id
               and x.automatic and x.kind = 'reply' and x.state in ${MAY_HAVE_LEFT}
               and coalesce(x.sent_at, x.send_started_at) > ${now} - ${SENDER_CAP_HOURS} * interval '1 hour')
-            then null
+            then 'sender_cap'
           when (select count(*) from sends x where x.org_id = s.org_id and x.to_domain = s.to_domain and x.id <> s.id
               and x.created_at > ${now} - interval '30 days'
               and x.automatic and x.kind = 'reply' and x.state in ${MAY_HAVE_LEFT}
