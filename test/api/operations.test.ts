@@ -22,10 +22,14 @@ const UNKNOWN = '/0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a11'
 describe('GET /admin/leads', () => {
   it('lists the leads of all organizations with a total, and filters by organization and status', async () => {
     const world = createWorld()
+    // Later than whatever other tests of the run have made.
+    world.clock.advance(3650 * 86_400)
     const token = await operatorToken(world)
     const [one, two] = [await world.organization(), await world.organization()]
     const first = await arrive(world, one, { subject: 'First' })
+    world.clock.advance(1)
     const second = await arrive(world, one, { subject: 'Second' })
+    world.clock.advance(1)
     const third = await arrive(world, two, { subject: 'Third' })
     await world.sql(q.update(leads).set({ status: 'qualified' }).where(eq(leads.id, second.lead_id)))
     const list = async (query: string) =>
@@ -35,17 +39,13 @@ describe('GET /admin/leads', () => {
         )
       ).body
 
-    const all = await list('limit=200')
-    const made = [first.lead_id, second.lead_id, third.lead_id]
-    const found = all.data.filter(({ id }) => made.includes(id))
-    expect(new Map(found.map(({ id, organization }) => [id, organization.id]))).toEqual(
-      new Map([
-        [first.lead_id, one.id],
-        [second.lead_id, one.id],
-        [third.lead_id, two.id],
-      ]),
-    )
-    expect(all.total).toBe(all.data.length)
+    const all = await list('limit=3')
+    expect(all.data.map(({ id, organization }) => ({ id, organization: organization.id }))).toEqual([
+      { id: third.lead_id, organization: two.id },
+      { id: second.lead_id, organization: one.id },
+      { id: first.lead_id, organization: one.id },
+    ])
+    expect(all.total).toBeGreaterThanOrEqual(3)
 
     const ofOne = await list(`organization_id=${one.id}`)
     expect({ ids: ofOne.data.map(({ id }) => id), total: ofOne.total }).toEqual({
