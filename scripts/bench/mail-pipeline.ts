@@ -20,7 +20,7 @@ import { cpuBetween, takeSnapshot } from './machine.ts'
 import type { Scratch } from './scratch.ts'
 import { createDatabase, type Services } from './services.ts'
 
-export interface Stage {
+interface Stage {
   name: string
   /** How many got there. */
   count: number

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { StartError } from '../stack/say.ts'
 
-export const PARTS = ['throughput', 'round-trips', 'mail', 'size', 'start-up'] as const
-export type Part = (typeof PARTS)[number]
+const PARTS = ['throughput', 'round-trips', 'mail', 'size', 'start-up'] as const
+type Part = (typeof PARTS)[number]
 
 export interface BenchOptions {
   parts: ReadonlySet<Part>

@@ -117,7 +117,7 @@ export function heading(title: string, what: string): void {
   say(`${bold(title)}  ${dim(what)}`)
 }
 
-export function note(text: string): void {
+function note(text: string): void {
   say(`  ${text}`)
 }
 

@@ -10,7 +10,7 @@ import type { Workerd } from './workerd.ts'
 import { LEAD_BODY, signIn, SLUG, type World } from './world.ts'
 
 /** Issue 3: at least this much of the bare transaction's rate. */
-export const GOAL = 0.3
+const GOAL = 0.3
 
 const CONCURRENCIES = [1, 16] as const
 const NAMES = {
@@ -23,7 +23,7 @@ const NAMES = {
 } as const
 type Name = keyof typeof NAMES
 
-export interface ThroughputRow {
+interface ThroughputRow {
   name: string
   concurrency: number
   rate: Spread
