@@ -22,6 +22,8 @@ import {
   withMailbox,
 } from '#test/sends'
 import { createWorld, type TestOrganization, type World } from '#test/world'
+import { deliverSendJob } from '../../src/features/sending/jobs/deliver-send'
+import { transports } from '../../src/features/sending/transports/index'
 
 interface Scene {
   world: World
@@ -551,6 +553,65 @@ describe('the claim', () => {
     )
     await Promise.all(replies.flatMap(({ send_id }) => [deliver(send_id), deliver(send_id)]))
     expect(fake.accepted).toHaveLength(5)
+  })
+})
+
+describe('a run that has lost its claim', () => {
+  const lose = (world: World, send_id: string, set: Partial<typeof sends.$inferInsert>) => () =>
+    world.sql(q.update(sends).set(set).where(eq(sends.id, send_id)))
+
+  it.each(['lease', 'token'] as const)(
+    'by its %s does not pass the gate, and removes its draft',
+    async (by) => {
+      const { world, org, mailbox_id, fake, deliver } = await createScene()
+      const { send_id } = await arrangeReply(world, org, { mailbox_id })
+      const other = world.ctx().newId()
+      fake.before.createDraft = lose(
+        world,
+        send_id,
+        by === 'lease' ? { lease_until: addSeconds(new Date(), -1) } : { claim_token: other },
+      )
+      await deliver(send_id)
+      expect({ calls: fake.calls, drafts: fake.drafts.size }).toEqual({
+        calls: ['createDraft', 'deleteDraft'],
+        drafts: 0,
+      })
+      expect(await readSend(world, send_id)).toMatchObject({ state: 'claimed', provider_draft_id: null })
+    },
+  )
+
+  it('leaves the draft alone that the row keeps, because another run may be sending it', async () => {
+    const { world, org, mailbox_id, fake, ctx } = await createScene()
+    const { send_id } = await arrangeReply(world, org, { mailbox_id })
+    fake.drafts.set('kept', send_id)
+    await world.sql(q.update(sends).set({ provider_draft_id: 'kept' }).where(eq(sends.id, send_id)))
+    const job = deliverSendJob(transports, async (after) => {
+      if (after === 'prepare') await lose(world, send_id, { claim_token: world.ctx().newId() })()
+    })
+    await job.run(ctx(), { org_id: org.id, send_id })
+    expect({ calls: fake.calls, drafts: [...fake.drafts.keys()] }).toEqual({ calls: [], drafts: ['kept'] })
+  })
+
+  it('writes down no outcome, whatever the provider answered', async () => {
+    const { world, org, mailbox_id, fake, deliver } = await createScene()
+    for (const fault of [undefined, 'rate_limited', 'refused', 'lost_response'] as const) {
+      const { send_id } = await arrangeReply(world, org, { mailbox_id })
+      fake.faults.sendDraft = [fault]
+      fake.before.sendDraft = lose(world, send_id, { state: 'review', claim_token: null })
+      await deliver(send_id)
+      expect(await readSend(world, send_id)).toMatchObject({
+        state: 'review',
+        last_error: null,
+        sent_at: null,
+      })
+    }
+    const [rows] = await world.sql(
+      q
+        .select({ id: messages.id })
+        .from(messages)
+        .where(and(eq(messages.org_id, org.id), eq(messages.direction, 'outbound'))),
+    )
+    expect({ rows, told: await eventsOf(world, org) }).toEqual({ rows: [], told: [] })
   })
 })
 
