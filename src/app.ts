@@ -60,4 +60,5 @@ export function createApp(overrides: Pick<CtxOptions, 'clock' | 'fetch'> = {}) {
   return app
 }
 
+/** What the console's client is typed by. @public */
 export type Api = typeof api

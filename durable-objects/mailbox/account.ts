@@ -32,10 +32,19 @@ export function createAccount(deps: AccountDeps): Account {
   const keeper = createTokenKeeper()
 
   const readTokens = async (ctx: Ctx): Promise<Tokens | null> => {
-    const { sealed_tokens, mailbox_id } = deps.held()
-    return sealed_tokens === ''
-      ? null
-      : (JSON.parse(await ctx.open(sealed_tokens, `mailbox:${mailbox_id}`)) as Tokens)
+    const held = deps.held()
+    if (held.sealed_tokens === '') return null
+    const context = `mailbox:${held.mailbox_id}`
+    const opened = await ctx.open(held.sealed_tokens, context)
+    // The key is being rotated: from now on the new one opens them.
+    if (await ctx.needsResealing(held.sealed_tokens)) {
+      const sealed = await ctx.seal(opened, context)
+      if (deps.held() === held) {
+        held.sealed_tokens = sealed
+        await deps.persist()
+      }
+    }
+    return JSON.parse(opened) as Tokens
   }
 
   const tokenDeps = (ctx: Ctx, provider: MailProvider): TokenDeps => {

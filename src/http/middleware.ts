@@ -9,7 +9,7 @@ import { readConfig } from '#platform/config'
 import { type CtxOptions, createContext } from '#platform/context'
 import type { AppEnv } from './router'
 
-export const REQUEST_ID = /^[\w.:-]{1,100}$/
+const REQUEST_ID = /^[\w.:-]{1,100}$/
 
 export const requestId = createMiddleware<AppEnv>(async (c, next) => {
   const given = c.req.header('X-Request-Id')

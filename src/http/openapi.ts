@@ -4,7 +4,7 @@ import { DEFAULT_LIMIT, MAX_LIMIT } from '#kernel/page'
 
 export { createRoute, z }
 
-export const problem = z
+const problem = z
   .object({
     type: z.string(),
     title: z.string(),

@@ -10,10 +10,6 @@ export function laterOf(as_of: Date | undefined, real: Clock): Clock {
   return { now: () => (as_of > real.now() ? as_of : real.now()) }
 }
 
-export function fixedClock(at: Date): Clock {
-  return { now: () => new Date(at) }
-}
-
 export function addSeconds(at: Date, seconds: number): Date {
   return new Date(at.getTime() + seconds * 1000)
 }

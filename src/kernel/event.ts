@@ -1,7 +1,7 @@
 import type { QueueName } from './job'
 
 /** Facts that other systems may subscribe to. */
-export const publicEventTypes = [
+const publicEventTypes = [
   'lead.created',
   'lead.updated',
   'lead.assigned',
@@ -22,7 +22,7 @@ export const publicEventTypes = [
 ] as const
 
 /** Facts that only our own subscribers see. */
-export const internalEventTypes = ['draft.requested', 'send.ended'] as const
+const internalEventTypes = ['draft.requested', 'send.ended'] as const
 
 export const eventTypes = [...publicEventTypes, ...internalEventTypes] as const
 export type EventType = (typeof eventTypes)[number]

@@ -29,7 +29,7 @@ export function fail(
   }
 }
 
-export const MAX_JOB_ATTEMPTS = 10
+const MAX_JOB_ATTEMPTS = 10
 
 export type Verdict =
   | { action: 'retry'; delay_seconds: number }
@@ -60,7 +60,7 @@ export function judgeFailure(failure: Failure, attempts: number, spread: number)
 }
 
 /** 2 s, 4 s, 8 s … at most 15 min, ±20 %. */
-export function backoff(attempts: number, spread: number): number {
+function backoff(attempts: number, spread: number): number {
   const base = Math.min(2 ** Math.max(1, attempts), 900)
   return Math.max(1, Math.round(base * (0.8 + 0.4 * spread)))
 }

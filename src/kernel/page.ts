@@ -16,7 +16,7 @@ export const MAX_LIMIT = 200
 
 const cursorParts = z.tuple([z.iso.datetime(), z.uuid()])
 
-export function encodeCursor(cursor: Cursor): string {
+function encodeCursor(cursor: Cursor): string {
   return btoa(`${cursor.at.toISOString()}|${cursor.id}`)
     .replaceAll('+', '-')
     .replaceAll('/', '_')

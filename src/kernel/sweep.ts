@@ -1,5 +1,5 @@
 export const crons = ['* * * * *', '*/5 * * * *', '*/30 * * * *', '0 * * * *', '0 3 * * *'] as const
-export type Cron = (typeof crons)[number]
+type Cron = (typeof crons)[number]
 
 /** What a sweep found and handed over; shown to the operator. */
 export type SweepResult = Record<string, number>

@@ -32,7 +32,6 @@ export const conversationStatuses = ['open', 'waiting', 'closed', 'ignored'] as 
 export type ConversationStatus = (typeof conversationStatuses)[number]
 
 export const directions = ['inbound', 'outbound'] as const
-export type Direction = (typeof directions)[number]
 
 export const mailClassifications = ['human', 'automated', 'bounce', 'list', 'own'] as const
 export type MailClassification = (typeof mailClassifications)[number]
@@ -95,10 +94,7 @@ export const transportNames = ['mailbox', 'outbox', 'postmark', 'smtp'] as const
 export type TransportName = (typeof transportNames)[number]
 
 export const noticeKinds = ['lead_outcome', 'mailbox_reconnect_required'] as const
-export type NoticeKind = (typeof noticeKinds)[number]
 
 export const noticeStates = ['pending', 'sent', 'failed'] as const
-export type NoticeState = (typeof noticeStates)[number]
 
 export const actorTypes = ['user', 'operator', 'system'] as const
-export type ActorType = (typeof actorTypes)[number]

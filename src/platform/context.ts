@@ -3,8 +3,7 @@ import { uuidv7 } from 'uuidv7'
 import { type Database, type Door, type Meter, openDatabase } from '#db/client'
 import type { Actor } from '#kernel/actor'
 import { type Clock, laterOf } from '#kernel/clock'
-import type { AnyJob, Job, JobOutcome, QueueName } from '#kernel/job'
-import type { Subscriber } from '#kernel/event'
+import type { AnyJob, Job, QueueName } from '#kernel/job'
 import { type Config, readConfig } from './config'
 import * as sealing from './crypto'
 import { createHttpClient, type HttpClient } from './http-client'
@@ -48,12 +47,13 @@ export interface Ctx {
   /** Seals a secret for the row named by `context`. */
   seal(plain: string, context: string): Promise<string>
   open(sealed: string, context: string): Promise<string>
+  /** Sealed with the key that is being rotated out: to be sealed anew. */
+  needsResealing(sealed: string): Promise<boolean>
 }
 
 export type AppJob = AnyJob<Ctx>
-export type AppSubscriber = Subscriber
 /** For signatures of use cases that are handed a door; only repos name the driver's side. */
-export type { Door, JobOutcome }
+export type { Door }
 
 export interface CtxOptions {
   actor: Actor
@@ -116,6 +116,7 @@ export function createContext(env: Env, options: CtxOptions): Ctx {
     },
     seal: (plain, context) => sealing.seal(keys, plain, context),
     open: (sealed, context) => sealing.open(keys, sealed, context),
+    needsResealing: (sealed) => sealing.isSealedWithPrevious(keys, sealed),
   }
   return ctx
 }

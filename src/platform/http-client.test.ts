@@ -68,7 +68,7 @@ describe('a URL that a tenant gave', () => {
     const calls: string[] = []
     const client = createHttpClient({
       fetch: async (input) => {
-        calls.push(String(input))
+        calls.push(new Request(input).url)
         return new Response('')
       },
       allowed_origins: [],

@@ -2,7 +2,7 @@
 import ipaddr from 'ipaddr.js'
 import { type Failure, fail, type Result, succeed } from '#kernel/failure'
 
-export interface HttpRequest {
+interface HttpRequest {
   method?: string
   headers?: Record<string, string>
   body?: string | URLSearchParams

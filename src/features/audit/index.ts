@@ -1,3 +1,3 @@
 export { auditRoutes } from './routes'
-export { type AuditEntry, recordAudit, truncateIp } from './service'
+export { recordAudit, truncateIp } from './service'
 export { chainAudit } from './sweeps/chain'

@@ -9,7 +9,7 @@ export const auditQuery = pageQuery.extend({
   to: z.iso.datetime().optional(),
 })
 
-export const auditEntryOut = z
+const auditEntryOut = z
   .object({
     id: z.uuid(),
     at: instantOut,

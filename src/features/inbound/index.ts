@@ -1,3 +1,3 @@
 export { suspectInjection } from './policy/injection'
 export { formRoutes } from './routes'
-export { type ArrivedMail, ingestMail } from './service/ingest-mail'
+export { ingestMail } from './service/ingest-mail'

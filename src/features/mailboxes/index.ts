@@ -1,7 +1,7 @@
 export { renewWatch } from './jobs/renew-watch'
 export { syncMailbox } from './jobs/sync-mailbox'
 export * as mailboxPolicy from './policy'
-export { findProvider, mailProviders } from './providers'
+export { findProvider } from './providers'
 export type { MailApi, MailProvider, Tokens } from './providers/contract'
 export { mailboxRootRoutes, mailboxRoutes } from './routes'
 export * as mailboxReports from './service/report-state'

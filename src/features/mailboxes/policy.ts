@@ -2,7 +2,7 @@
 import type { Failure } from '#kernel/failure'
 
 /** Fresh for at least this long, so that a call never starts with a token that dies under way. */
-export const TOKEN_SKEW_MS = 5 * 60_000
+const TOKEN_SKEW_MS = 5 * 60_000
 /** Without push. */
 const POLL_MS = 90_000
 /** With push, as a net: the cron does the same for objects that lost their alarm. */

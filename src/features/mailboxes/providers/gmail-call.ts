@@ -77,7 +77,7 @@ function readFailure(response: HttpResponse, now: Date, notFound = 'not_found'):
 }
 
 /** From the header (seconds or a date) or from the text ("Retry after 2025-08-22T18:22:38.763Z"). */
-export function readRetryAfter(header: string | null, text: string, now: Date): number {
+function readRetryAfter(header: string | null, text: string, now: Date): number {
   const DEFAULT_SECONDS = 60
   if (header !== null && /^\d+$/.test(header.trim())) return Number(header)
   const written = header ?? /retry after (\d{4}-\d\d-\d\dT[\d:.]+Z)/i.exec(text)?.[1]
