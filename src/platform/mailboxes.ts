@@ -65,12 +65,13 @@ export type Mailboxes = (mailbox_id: string) => MailboxPort
 
 export function openMailboxes(namespace: DurableObjectNamespace): Mailboxes {
   return (mailbox_id) => {
-    // The proxy answers to every property, `then` too: awaited, it would hang. So it stays inside this function.
-    const proxy: Record<string, (...args: string[]) => Promise<unknown>> = proxyDurable(namespace, {
-      name: 'mailbox',
-      parse: true,
-    }).get(mailbox_id)
     const call = async <T>(method: keyof MailboxPort, ...args: string[]): Promise<Result<T>> => {
+      // One per call: a stub whose object was reset stays broken. The proxy answers to every property, `then` too: awaited,
+      // it would hang, so it never leaves this function.
+      const proxy: Record<string, (...args: string[]) => Promise<unknown>> = proxyDurable(namespace, {
+        name: 'mailbox',
+        parse: true,
+      }).get(mailbox_id)
       try {
         return (await proxy[method]?.(...args)) as Result<T>
       } catch (error) {
