@@ -57,7 +57,8 @@ it('writes a reply that mail programs thread, and that comes back as it was writ
   expect(header('Message-ID')).toBe(mail.message_id)
   expect(header('In-Reply-To')).toBe('<q1@client.test>')
   expect(header('References')).toBe('<q0@client.test> <q1@client.test>')
-  expect(header('X-Inlet-Send-Id')).toBe(mail.id)
+  // Also in this spelling: it is looked for as text.
+  expect(text).toContain(`X-Inlet-Send-Id: ${mail.id}\r\n`)
   expect(header('Date')).toBe('Fri, 20 Nov 2026 09:30:00 +0000')
   expect({ from: parsed.from, to: parsed.to, subject: parsed.subject, text: parsed.text }).toEqual({
     from: { name: 'Zoë "Q" Quinn', address: 'sales@shop.test' },

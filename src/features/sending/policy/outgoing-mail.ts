@@ -28,6 +28,9 @@ export const secretKinds = [
   'password_reset',
 ] as const satisfies readonly SendKind[]
 
+/** By it a mail is recognised as ours also when the provider has given it another Message-ID. */
+const SEND_ID_HEADER = 'X-Inlet-Send-Id'
+
 /** Who mail is from that leaves from no mailbox. */
 export function senderOf(config: { FROM_EMAIL?: string | undefined; BASE_URL: string }): string {
   return config.FROM_EMAIL ?? `no-reply@${new URL(config.BASE_URL).hostname}`
@@ -43,7 +46,10 @@ export async function composeMail(mail: OutgoingMail, sender: string, date: Date
     date,
     ...(mail.in_reply_to === null ? {} : { inReplyTo: mail.in_reply_to }),
     ...(mail.references.length === 0 ? {} : { references: [...mail.references] }),
-    headers: { 'X-Inlet-Send-Id': mail.id, ...autoHeaders(mail) },
+    headers: { [SEND_ID_HEADER]: mail.id, ...autoHeaders(mail) },
+    // nodemailer writes a name's last "-Id" as "-ID"; who looks for a mail of ours in a mailbox looks for our spelling.
+    normalizeHeaderKey: (name) =>
+      name.toLowerCase() === SEND_ID_HEADER.toLowerCase() ? SEND_ID_HEADER : name,
     newline: 'windows',
     disableFileAccess: true,
     disableUrlAccess: true,
