@@ -25,10 +25,12 @@ export class EmulatorState {
   }
 
   put(kind: string, key: string, value: unknown): void {
+    this.#begin()
     this.#put.run(kind, key, encode(value))
   }
 
   remove(kind: string, key: string): void {
+    this.#begin()
     this.#remove.run(kind, key)
   }
 
@@ -54,14 +56,12 @@ export class EmulatorState {
 
   /** Saves what is there and from now on every change. */
   follow(store: Store, transient: string[]): void {
-    this.#db.exec('begin')
     for (const [name, collection] of store.collections) {
       if (transient.includes(name)) continue
       const kind = collectionKind(name)
       for (const row of collection.all()) this.put(kind, String(row.id), row)
       this.#wrap(kind, collection)
     }
-    this.#db.exec('commit')
     this.saveData(store)
   }
 
@@ -70,13 +70,29 @@ export class EmulatorState {
     for (const [key, value] of store._data) {
       const text = encode(value)
       if (this.#saved.get(key) === text) continue
+      this.#begin()
       this.#put.run(DATA, key, text)
       this.#saved.set(key, text)
     }
   }
 
   close(): void {
+    this.#commit()
     this.#db.close()
+  }
+
+  /**
+   * What one request changes without a pause is one transaction, or a kill could leave a mail without the history that
+   * tells of it. Its commit comes before anything that waits for the change, so also before the answer.
+   */
+  #begin(): void {
+    if (this.#db.isTransaction) return
+    this.#db.exec('begin')
+    queueMicrotask(() => this.#commit())
+  }
+
+  #commit(): void {
+    if (this.#db.isOpen && this.#db.isTransaction) this.#db.exec('commit')
   }
 
   #wrap(kind: string, collection: Collection): void {
