@@ -15,9 +15,13 @@ afterEach(async () => {
   await shim('faults', {}, 'DELETE')
 })
 
+/** Of what came in: the answers go out by themselves meanwhile. */
 async function subjects(world: World, org: TestOrganization): Promise<string[]> {
   const [rows] = await world.sql(
-    q.select({ subject: messages.subject }).from(messages).where(eq(messages.org_id, org.id)),
+    q
+      .select({ subject: messages.subject })
+      .from(messages)
+      .where(and(eq(messages.org_id, org.id), eq(messages.direction, 'inbound'))),
   )
   return rows.map((row) => row.subject).sort()
 }
