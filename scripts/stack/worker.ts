@@ -30,7 +30,8 @@ const RESTART_MS = 15_000
 export async function startWorker(bundle: WorkerBundle, options: WorkerOptions): Promise<RunningWorker> {
   let stopping = false
   let crashes: number[] = []
-  let restarted: () => void = () => undefined
+  let patience: NodeJS.Timeout | undefined
+  let current = bundle
 
   const forget = watchSpawns((child) => {
     options.supervisor.registry.add('workerd', child.pid ?? 0)
@@ -42,22 +43,32 @@ export async function startWorker(bundle: WorkerBundle, options: WorkerOptions):
     crashes = [...crashes.filter((at) => at > now - WINDOW_MS), now]
     if (crashes.length > CRASHES) options.supervisor.giveUp('workerd keeps crashing; see logs/worker.log')
     warn('workerd ended unexpectedly; starting it again')
-    const timer = setTimeout(
-      () => options.supervisor.giveUp('workerd could not be started again'),
-      RESTART_MS,
-    )
-    restarted = () => clearTimeout(timer)
+    clearTimeout(patience)
+    patience = setTimeout(() => options.supervisor.giveUp('workerd could not be started again'), RESTART_MS)
+  }
+
+  /** Miniflare starts a runtime that crashed again, but not one that dies while it does so. */
+  async function startAgain(): Promise<void> {
+    onCrash()
+    try {
+      await miniflare.setOptions(settings(current))
+      clearTimeout(patience)
+    } catch {
+      if (!stopping && crashes.length <= CRASHES) await startAgain()
+    }
   }
 
   class QuietLog extends Log {
     override log(message: string): void {
       appendFileSync(join(options.dataDir, 'logs', 'worker.log'), `${message}\n`)
-      if (!stopping && message.includes('runtime crashed unexpectedly')) onCrash()
+      if (stopping) return
+      if (message.includes('runtime crashed unexpectedly')) onCrash()
+      else if (message.includes('failed to restart after an unexpected crash')) void startAgain()
     }
   }
 
   const settings = (built: WorkerBundle) =>
-    miniflareOptions(built, options, new QuietLog(LogLevel.WARN), () => restarted())
+    miniflareOptions(built, options, new QuietLog(LogLevel.WARN), () => clearTimeout(patience))
   const miniflare = withoutSignalHandlers(() => new Miniflare(settings(bundle)))
   try {
     await miniflare.ready
@@ -66,9 +77,13 @@ export async function startWorker(bundle: WorkerBundle, options: WorkerOptions):
     throw error
   }
   return {
-    reload: async (built) => await miniflare.setOptions(settings(built)),
+    reload: async (built) => {
+      current = built
+      await miniflare.setOptions(settings(built))
+    },
     stop: async () => {
       stopping = true
+      clearTimeout(patience)
       await miniflare.dispose().catch(() => undefined)
       forget()
     },

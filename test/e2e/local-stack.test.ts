@@ -92,6 +92,18 @@ it('outlives a kill -9 of each of its processes, of start, and of all at once', 
   }
   expect([...answers(await product.sent()).values()]).toEqual([1, 1, 1, 1])
 
+  // Also when the one that takes its place is killed on its way up.
+  const first = stack.kill('workerd')
+  await until(
+    'another workerd',
+    () => stack.pidOf('workerd') !== undefined && stack.pidOf('workerd') !== first,
+    {
+      everyMs: 2,
+    },
+  )
+  stack.kill('workerd')
+  await until('answers', async () => await answersAgain(stack.local.urls))
+
   // Another start on the same folder is refused while this one runs.
   const refused = await runStart({ PORT: String(await freePorts()), DATA_DIR: stack.dataDir })
   expect(refused).toMatchObject({ code: 1 })
