@@ -2,6 +2,7 @@ import { chainAudit } from '#features/audit'
 import { draftsDue } from '#features/drafting'
 import { mailboxSync, watchRenewal } from '#features/mailboxes'
 import { enqueueNotices } from '#features/notifications'
+import { resealSecrets } from '#features/organizations'
 import { sendsDue } from '#features/sending'
 import { trimLeftovers } from '#features/operations'
 import type { Sweep } from '#kernel/sweep'
@@ -19,4 +20,5 @@ export const sweeps: readonly Sweep<Ctx>[] = [
   sendsDue,
   draftsDue,
   trimLeftovers,
+  resealSecrets,
 ]

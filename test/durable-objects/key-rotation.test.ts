@@ -3,9 +3,10 @@ import { eq } from 'drizzle-orm'
 import { expect, it, vi } from 'vitest'
 import { q } from '#db/client'
 import { mailboxes } from '#db/schema/mailboxes'
+import { organizations } from '#db/schema/organizations'
 import { isSealedWithPrevious, open, seal, SealedWithAnotherKey } from '#platform/crypto'
 import { connectMailbox, shim } from '#test/google'
-import { createWorld } from '#test/world'
+import { createWorld, type World } from '#test/world'
 
 const key = (byte: number) => new Uint8Array(32).fill(byte)
 
@@ -73,4 +74,38 @@ it('tokens that no key opens pause the mailbox, are kept as they are, and work a
     expect(await port.sync(new Date(Date.now() + 3600_000).toISOString())).toMatchObject({ ok: true }),
   )
   expect(await status()).toMatchObject({ status: 'connected', error: null })
+})
+
+it('an organization’s secret is sealed anew by the daily sweep, and one that no key opens is kept', async () => {
+  const previous = 'aa'.repeat(32)
+  const before = createWorld({ ENCRYPTION_KEY: previous })
+  const stranger = createWorld({ ENCRYPTION_KEY: 'bb'.repeat(32) })
+  const make = async (world: World) => {
+    const org = await world.organization()
+    const sealed = await world
+      .ctx()
+      .seal('https://hooks.slack.com/services/T/B/X', `organization:${org.id}:slack`)
+    await world.sql(
+      q.update(organizations).set({ slack_webhook_sealed: sealed }).where(eq(organizations.id, org.id)),
+    )
+    return { id: org.id, sealed }
+  }
+  const [old, lost] = [await make(before), await make(stranger)]
+  const world = createWorld({ ENCRYPTION_KEY_PREVIOUS: previous })
+  await world.tick('0 3 * * *')
+  const sealedOf = async (id: string) => {
+    const [rows] = await world.sql(
+      q
+        .select({ sealed: organizations.slack_webhook_sealed })
+        .from(organizations)
+        .where(eq(organizations.id, id)),
+    )
+    return rows[0]?.sealed ?? ''
+  }
+  expect(
+    await createWorld()
+      .ctx()
+      .open(await sealedOf(old.id), `organization:${old.id}:slack`),
+  ).toBe('https://hooks.slack.com/services/T/B/X')
+  expect(await sealedOf(lost.id)).toBe(lost.sealed)
 })

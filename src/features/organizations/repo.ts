@@ -1,4 +1,4 @@
-import { and, desc, eq, sql } from 'drizzle-orm'
+import { and, desc, eq, isNotNull, notLike, sql } from 'drizzle-orm'
 import { DatabaseError, isUniqueViolation, q } from '#db/client'
 import { organizations } from '#db/schema/organizations'
 import type { Cursor } from '#kernel/page'
@@ -59,4 +59,26 @@ export function isLostRace(error: unknown): boolean {
 
 export function isTakenSlug(error: unknown): boolean {
   return isUniqueViolation(error, 'organizations_slug_unique')
+}
+
+/** Secrets that another key than the present one sealed. `present` is how the present key's begin. */
+export function listSealedOtherwise(present: string, limit: number) {
+  return q
+    .select({ id: organizations.id, slack_webhook_sealed: organizations.slack_webhook_sealed })
+    .from(organizations)
+    .where(
+      and(
+        isNotNull(organizations.slack_webhook_sealed),
+        notLike(organizations.slack_webhook_sealed, `${present}%`),
+      ),
+    )
+    .limit(limit)
+}
+
+/** Only while it is still what was opened: a person may have saved another one meanwhile. */
+export function replaceSealed(id: string, before: string, after: string) {
+  return q
+    .update(organizations)
+    .set({ slack_webhook_sealed: after })
+    .where(and(eq(organizations.id, id), eq(organizations.slack_webhook_sealed, before)))
 }
