@@ -1,0 +1,74 @@
+// Documents that name code: settings, tables, tests, links. What they say must be there.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+const filesIn = (folder: string, end: string) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(end))
+    .map((name) => join(folder, name))
+
+describe('the documents', () => {
+  const settings = [...read('src/platform/config.ts').matchAll(/^ {2}([A-Z][A-Z0-9_]+): /gm)].map(
+    (match) => match[1] ?? '',
+  )
+
+  it('know every setting of the Worker in the README and in .dev.vars.example', () => {
+    expect(settings.length).toBeGreaterThan(20)
+    const rows = read('README.md').match(/^\| `[A-Z].*$/gm) ?? []
+    const firstCells = rows.map((row) => row.split(' | ')[0] ?? '').join('\n')
+    const example = read('.dev.vars.example')
+    expect(settings.filter((name) => !firstCells.includes(`\`${name}\``))).toEqual([])
+    expect(settings.filter((name) => !new RegExp(`^# ${name}=`, 'm').test(example))).toEqual([])
+  })
+
+  it('know every table in docs/storage-schema.md', () => {
+    const tables = filesIn('src/db/schema', '.ts').flatMap((file) =>
+      [...read(file).matchAll(/pgTable\(\s*'(\w+)'/g)].map((match) => match[1] ?? ''),
+    )
+    const page = read('docs/storage-schema.md')
+    expect(tables.length).toBeGreaterThan(20)
+    expect(tables.filter((name) => !page.includes(`\n| \`${name}\` |`))).toEqual([])
+  })
+
+  it('name only tests that exist in docs/conformance.md', () => {
+    const named = [...read('docs/conformance.md').matchAll(/`([\w./-]+\.ts)` › (.+?)(?=<br>| \|$)/gm)].map(
+      ([, file = '', name = '']) => ({ file, name: name.replaceAll('\\|', '|') }),
+    )
+    expect(named.length).toBeGreaterThan(150)
+    expect(named.filter(({ file, name }) => !testsOf(file).has(name))).toEqual([])
+  })
+
+  it('link to files that are there', () => {
+    const documents = [
+      ...filesIn('docs', '.md'),
+      'README.md',
+      'CONTRIBUTING.md',
+      'SECURITY.md',
+      'CHANGELOG.md',
+    ]
+    const broken = documents.flatMap((file) =>
+      [...read(file).matchAll(/\]\((?!https?:|#)([^)#]+)/g)]
+        .map((match) => match[1] ?? '')
+        .filter((target) => !existsSync(join(root, dirname(file), target)))
+        .map((target) => `${file} → ${target}`),
+    )
+    expect(broken).toEqual([])
+  })
+})
+
+const known = new Map<string, Set<string>>()
+
+/** The names of a file's tests, as they are written: with the placeholders of `it.each`. */
+function testsOf(file: string): Set<string> {
+  let names = known.get(file)
+  if (!names) {
+    const text = existsSync(join(root, file)) ? read(file) : ''
+    const calls = text.matchAll(/\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1\s*,\s*(?:async\b|\(|\{|[a-z]+ =>)/g)
+    names = new Set([...calls].map((match) => (match[2] ?? '').replace(/\\(['"`])/g, '$1')))
+    known.set(file, names)
+  }
+  return names
+}
