@@ -1,6 +1,6 @@
-import { and, eq, inArray } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
-import { q } from '#db/client'
+import { q, raw } from '#db/client'
 import { audit_logs } from '#db/schema/audit'
 import { conversations, messages } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
@@ -553,6 +553,70 @@ describe('the claim', () => {
     )
     await Promise.all(replies.flatMap(({ send_id }) => [deliver(send_id), deliver(send_id)]))
     expect(fake.accepted).toHaveLength(5)
+  })
+})
+
+describe('a newer message that arrives during the delivery', () => {
+  const ingest = async (
+    world: World,
+    org: TestOrganization,
+    reply: { message_id: string },
+    email: string,
+  ) => {
+    const ctx = world.ctx()
+    const names = ['contact', 'conversation', 'message', 'lead', 'draft', 'notice', 'suppression', 'audit']
+    const ids = [...names, 'message_event', 'lead_event', 'draft_event'].map((name) => [name, ctx.newId()])
+    const now = world.clock.now().toISOString()
+    const input = {
+      now,
+      actor: 'test',
+      ids: Object.fromEntries(ids),
+      source: 'email',
+      contact: { email, email_norm: email, name: 'Ada' },
+      reference_ids: [`<${reply.message_id}@buyer.test>`],
+      message: {
+        channel: 'email',
+        received_at: addSeconds(world.clock.now(), 1).toISOString(),
+        message_id: `<${ctx.newId()}@buyer.test>`,
+        from_email: email,
+        text: 'One more thing',
+        stripped_text: 'One more thing',
+        references: [],
+        classification: 'human',
+      },
+    }
+    const [{ rows }] = await ctx.db
+      .org({ org_id: org.id, visibility: 'all' })
+      .batch([
+        raw<{ result: { outcome: string } }>(
+          sql`select ingest_inbound(${JSON.stringify(input)}::jsonb) as result`,
+        ),
+      ])
+    return rows[0]?.result.outcome
+  }
+
+  it('either stops it or comes after it, and the two never block each other', async () => {
+    const { world, org, mailbox_id, fake, deliver } = await createScene()
+    const replies = []
+    for (let i = 0; i < 30; i++) {
+      const email = `ada${i}@buyer.test`
+      replies.push({ email, ...(await arrangeReply(world, org, { mailbox_id, email })) })
+    }
+    const outcomes = await Promise.all(
+      replies.flatMap((reply, i) => {
+        const both = [() => deliver(reply.send_id), () => ingest(world, org, reply, reply.email)]
+        return (i % 2 === 0 ? both : both.toReversed()).map((work) => work())
+      }),
+    )
+    expect(outcomes.filter((outcome) => outcome !== undefined)).toEqual(replies.map(() => 'created'))
+    const states = await Promise.all(
+      replies.map(async ({ send_id }) => {
+        const send = await readSend(world, send_id)
+        return `${send.state} ${send.skip_reason}`
+      }),
+    )
+    expect(states.filter((state) => state !== 'sent null' && state !== 'skipped newer_message')).toEqual([])
+    expect(fake.accepted).toHaveLength(states.filter((state) => state === 'sent null').length)
   })
 })
 

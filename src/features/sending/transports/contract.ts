@@ -6,7 +6,7 @@ import type { SentMessage } from '#platform/mailboxes'
 
 /** What kind of mail a transport's terms allow; a campaign over one that forbids it is refused. */
 export const mailPurposes = ['cold', 'opted_in', 'transactional'] as const
-export type MailPurpose = (typeof mailPurposes)[number]
+type MailPurpose = (typeof mailPurposes)[number]
 
 export interface TransportSend {
   id: string
