@@ -76,7 +76,9 @@ it('leaves from the account, in the same thread, and its own copy in Sent makes 
   expect(raw).toContain(`X-Inlet-Send-Id: ${send_id}`)
   expect(raw).not.toContain('Auto-Submitted')
   await world.ctx().mailboxes(mailbox.id).sync(new Date().toISOString())
-  const [rows] = await world.sql(q.select().from(messages).where(eq(messages.mailbox_id, mailbox.id)))
+  const [rows] = await world.sql(
+    q.select().from(messages).where(eq(messages.mailbox_id, mailbox.id)).orderBy(messages.direction),
+  )
   expect(rows.map((row) => [row.direction, row.send_id])).toEqual([
     ['inbound', null],
     ['outbound', send_id],
