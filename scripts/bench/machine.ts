@@ -64,13 +64,13 @@ export function cpuBetween(
   return before && after ? treeMs(after, root) - treeMs(before, root) : undefined
 }
 
-/** The share of the machine that went to processes that are none of ours. */
+/** The share of the machine that went to processes outside of this tree. */
 export function foreignShare(
   before: CpuSnapshot | undefined,
   after: CpuSnapshot | undefined,
-  ours: readonly number[],
+  root: number,
 ): number | undefined {
   if (!before || !after || after.totalMs === before.totalMs) return undefined
-  const own = ours.reduce((sum, root) => sum + treeMs(after, root) - treeMs(before, root), 0)
+  const own = treeMs(after, root) - treeMs(before, root)
   return Math.max(0, (after.busyMs - before.busyMs - own) / (after.totalMs - before.totalMs))
 }

@@ -56,13 +56,12 @@ async function measure(variant: Variant, generator: LoadGenerator): Promise<Omit
   const after = takeSnapshot()
   const spent = (pid: number | null) =>
     pid === null ? 0 : (cpuBetween(before, after, pid) ?? 0) / Math.max(1, result.requests)
-  const ours = [server, gateway, postgres, generator.pid, process.pid].filter((pid) => pid !== null)
   return {
     ...result,
     variant: variant.name,
     rate: result.requests / result.seconds,
     cpu: before ? { server: spent(server), gateway: spent(gateway), postgres: spent(postgres) } : null,
-    foreign: foreignShare(before, after, ours) ?? null,
+    foreign: foreignShare(before, after, process.pid) ?? null,
   }
 }
 

@@ -14,10 +14,6 @@ export class LoadGenerator {
     })
   }
 
-  get pid(): number {
-    return this.#child.pid ?? 0
-  }
-
   run(job: LoadJob): Promise<LoadResult> {
     return new Promise((resolve, reject) => {
       const onExit = () => {
