@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, '..')
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const filesIn = (folder: string, end: string) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith(end))
+    .filter((name) => name.endsWith(end) && !name.endsWith('.test.ts'))
     .map((name) => join(folder, name))
 
 describe('the documents', () => {
@@ -31,6 +31,19 @@ describe('the documents', () => {
     const page = read('docs/storage-schema.md')
     expect(tables.length).toBeGreaterThan(20)
     expect(tables.filter((name) => !page.includes(`\n| \`${name}\` |`))).toEqual([])
+  })
+
+  it('know every sweep in docs/operations.md and every job in docs/storage-schema.md', () => {
+    const named = (part: 'cron' | 'queue') =>
+      [...filesIn('src/features', '.ts'), 'src/platform/outbox.ts'].flatMap((file) =>
+        [...read(file).matchAll(new RegExp(`name: '([a-z-]+)',\\s+${part}: `, 'g'))].map(
+          (match) => match[1] ?? '',
+        ),
+      )
+    const [operations, storage] = [read('docs/operations.md'), read('docs/storage-schema.md')]
+    expect([named('cron').length > 7, named('queue').length > 7]).toEqual([true, true])
+    expect(named('cron').filter((name) => !operations.includes(`\n| \`${name}\` |`))).toEqual([])
+    expect(named('queue').filter((name) => !storage.includes(`\`${name}\``))).toEqual([])
   })
 
   it('name only tests that exist in docs/conformance.md', () => {
