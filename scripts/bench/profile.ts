@@ -23,7 +23,6 @@ interface ProfileNode {
 interface CpuProfile {
   nodes: ProfileNode[]
   samples: number[]
-  timeDeltas: number[]
 }
 
 interface Place {
@@ -97,25 +96,25 @@ export function printProfiles(profiles: RouteProfile[]): void {
 }
 
 function summarize(
-  { nodes, samples, timeDeltas }: CpuProfile,
+  { nodes, samples }: CpuProfile,
   map: SourceMap,
 ): Pick<RouteProfile, 'packages' | 'functions'> {
   const places = new Map(nodes.map((node) => [node.id, placeOf(node, map)]))
   const packages = new Map<string, number>()
   const functions = new Map<string, number>()
   let total = 0
-  samples.forEach((id, i) => {
+  // Samples, not the time between them: a wait is billed to whatever ran before it.
+  for (const id of samples) {
     const place = places.get(id)
-    if (!place || place.function === '(idle)') return
-    const time = timeDeltas[i] ?? 0
-    total += time
-    packages.set(place.package, (packages.get(place.package) ?? 0) + time)
+    if (!place || place.function === '(idle)') continue
+    total++
+    packages.set(place.package, (packages.get(place.package) ?? 0) + 1)
     const name = `${place.place} ${place.function}`.trim()
-    functions.set(name, (functions.get(name) ?? 0) + time)
-  })
-  const shares = (times: Map<string, number>) =>
-    [...times]
-      .map(([name, time]) => ({ name, share: time / total }))
+    functions.set(name, (functions.get(name) ?? 0) + 1)
+  }
+  const shares = (counts: Map<string, number>) =>
+    [...counts]
+      .map(([name, count]) => ({ name, share: count / total }))
       .toSorted((one, other) => other.share - one.share)
   return { packages: shares(packages), functions: shares(functions) }
 }
