@@ -105,6 +105,10 @@ export class Product {
     return demo.id
   }
 
+  async setOrganization(settings: Record<string, unknown>): Promise<void> {
+    await this.operator(`/admin/clients/${await this.organizationId()}`, 'PATCH', settings)
+  }
+
   async connections(): Promise<MailboxConnection[]> {
     const path = `/admin/clients/${await this.organizationId()}/connection-status`
     return (await this.operator<{ mailboxes: MailboxConnection[] }>(path)).mailboxes
@@ -183,8 +187,18 @@ export class Product {
     return answer
   }
 
-  async clearFaults(): Promise<void> {
-    await fetch(`${this.#stack.local.urls.google}/_shim/faults`, { method: 'DELETE' })
+  /** No faults any more, and the counting begins anew. */
+  async resetShim(): Promise<void> {
+    for (const what of ['faults', 'stats']) {
+      await fetch(`${this.#stack.local.urls.google}/_shim/${what}`, { method: 'DELETE' })
+    }
+  }
+
+  /** How often Google was called, by "METHOD route". */
+  async calls(matching = /./): Promise<number> {
+    return Object.entries((await this.stats())['requests'] ?? {})
+      .filter(([route]) => matching.test(route))
+      .reduce((sum, [, count]) => sum + count, 0)
   }
 
   async stats(): Promise<Stats> {
