@@ -173,7 +173,13 @@ describe('POST /lead/{company_slug}', () => {
     await world.drain()
     const [sent, written] = await world.sql(
       q
-        .select({ state: sends.state, transport: sends.transport, text: sends.text, to: sends.to_email })
+        .select({
+          state: sends.state,
+          transport: sends.transport,
+          text: sends.text,
+          to: sends.to_email,
+          subject: sends.subject,
+        })
         .from(sends)
         .where(eq(sends.org_id, org.id)),
       q
@@ -187,6 +193,7 @@ describe('POST /lead/{company_slug}', () => {
         state: 'sent',
         transport: 'outbox',
         to: 'ada@buyer.test',
+        subject: 'Your inquiry',
         text: expect.not.stringContaining('widgets'),
       },
     ])

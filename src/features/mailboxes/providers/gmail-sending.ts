@@ -91,8 +91,9 @@ export const gmailSending: Pick<
       )
       if (!answer.ok) continue
       const head = new TextDecoder('latin1').decode(fromBase64Url(answer.value.raw).subarray(0, 16_384))
+      const send_id = message_id.slice(1).split('@')[0] ?? ''
       const carriesOurs =
-        head.includes(message_id) || head.includes(`X-Inlet-Send-Id: ${message_id.slice(1).split('@')[0]}`)
+        head.includes(message_id) || head.toLowerCase().includes(`x-inlet-send-id: ${send_id}`)
       if (answer.value.labelIds.includes('SENT') && carriesOurs) {
         return succeed({
           provider_message_id: candidate,

@@ -45,7 +45,11 @@ export function scheduleReply(ctx: Ctx, input: ReplyInput) {
     to_email,
     to_domain: domainOf(to_email),
     to_name: message.from_name,
-    subject: replySubject(message.subject),
+    // A form has no thread to keep together, and a bare "Re:" looks like spam.
+    subject:
+      message.subject.trim() === '' && input.provider_thread_id === null
+        ? 'Your inquiry'
+        : replySubject(message.subject),
     in_reply_to: messageIdOrNull(message.message_id),
     references: replyReferences(message.references, message.message_id),
     waits_because: due_at > now ? 'undo_window' : null,
