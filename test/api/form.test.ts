@@ -95,10 +95,7 @@ describe('POST /lead/{company_slug}', () => {
       ),
     )
     expect(new Set(parallel.map(({ body }) => body.leadId)).size).toBe(1)
-    expect(parallel.map(({ status }) => status).sort()).toEqual([
-      ...Array.from({ length: 9 }, () => 200),
-      201,
-    ])
+    expect(parallel.filter(({ status }) => status === 201)).toHaveLength(1)
     const [rows] = await world.sql(q.select({ id: leads.id }).from(leads).where(eq(leads.org_id, org.id)))
     expect(rows).toHaveLength(2)
   })

@@ -20,7 +20,7 @@ beforeAll(async () => {
 function pushWorld(): World {
   const world = createWorld({ GOOGLE_JWKS_URL: 'http://keys.test/certs', GOOGLE_ISSUER: ISSUER })
   world.fetch = async (input) =>
-    String(input) === 'http://keys.test/certs'
+    new Request(input).url === 'http://keys.test/certs'
       ? new Response(jwks, { headers: { 'Content-Type': 'application/json' } })
       : new Response('', { status: 599 })
   return world

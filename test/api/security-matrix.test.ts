@@ -59,29 +59,25 @@ beforeAll(async () => {
   await world.drain()
   const email = 'box@mine.test'
   await world.sql(
-    q
-      .insert(mailboxes)
-      .values({
-        id: crypto.randomUUID(),
-        org_id: mine.id,
-        provider: 'google',
-        account_subject: 's',
-        email,
-        email_norm: email,
-        status: 'connected',
-      }),
-    q
-      .insert(notifications)
-      .values({
-        id: crypto.randomUUID(),
-        org_id: mine.id,
-        user_id: owner.id,
-        type: 'onboarding',
-        entity_type: 'system',
-        title: 't',
-        body: 'b',
-        dedupe_key: 'k',
-      }),
+    q.insert(mailboxes).values({
+      id: crypto.randomUUID(),
+      org_id: mine.id,
+      provider: 'google',
+      account_subject: 's',
+      email,
+      email_norm: email,
+      status: 'connected',
+    }),
+    q.insert(notifications).values({
+      id: crypto.randomUUID(),
+      org_id: mine.id,
+      user_id: owner.id,
+      type: 'onboarding',
+      entity_type: 'system',
+      title: 't',
+      body: 'b',
+      dedupe_key: 'k',
+    }),
   )
   const tables = { contacts, conversations, leads, drafts, sends, mailboxes, notifications }
   for (const [name, table] of Object.entries(tables)) {
@@ -110,7 +106,7 @@ const ask = async (route: Route, options: { token?: string; body?: unknown } = {
   const response = await world.request(
     route.method,
     fill(route.path),
-    route.method === 'GET' ? { ...(options.token ? { token: options.token } : {}) } : options,
+    route.method !== 'GET' ? options : options.token ? { token: options.token } : {},
   )
   return [`${route.method} ${route.path}`, response.status] as const
 }

@@ -47,11 +47,14 @@ export type Stats = Record<string, Record<string, number>>
 
 export class Product {
   readonly #stack: Stack
+  readonly #superuserUrl: string | undefined
   readonly #tokens = new Map<string, string>()
   #polledAsOf = 0
 
-  constructor(stack: Stack) {
+  /** `superuserUrl` where the stack runs on a Postgres of the test's own. */
+  constructor(stack: Stack, superuserUrl?: string) {
     this.#stack = stack
+    this.#superuserUrl = superuserUrl
   }
 
   // ── signed in ──
@@ -241,10 +244,10 @@ export class Product {
 
   // ── behind the product's back ──
 
-  /** As the superuser of the embedded PostgreSQL: sees every row. */
+  /** As the superuser, who sees every row. */
   async sql<T extends pg.QueryResultRow>(statement: string, values: unknown[] = []): Promise<T[]> {
     const { superuser_url, owner_url } = this.#stack.local.database
-    const url = new URL(superuser_url ?? owner_url)
+    const url = new URL(this.#superuserUrl ?? superuser_url ?? owner_url)
     url.pathname = new URL(owner_url).pathname
     const client = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 5000 })
     client.on('error', () => undefined)
@@ -266,6 +269,8 @@ export function inquiry(name: string): { from: string; subject: string; body: st
     message_id: `<${name}@${name}.test>`,
   }
 }
+
+export const senderOf = ({ from }: { from: string }): string => /<(.+)>/.exec(from)?.[1] ?? from
 
 /** How often each mail was answered, by the In-Reply-To of what lies in Sent. */
 export function answers(sent: StoredMail[]): Map<string, number> {

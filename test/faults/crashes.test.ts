@@ -2,8 +2,9 @@
 // lead and gets one reply. The whole number of the acceptance by hand: E2E_MAILS=100 E2E_KILLS=5 E2E_PATIENT=1.
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { answers, inquiry, Product } from '../e2e/product.ts'
+import { answers, inquiry, Product, senderOf } from '../e2e/product.ts'
 import { report } from '../e2e/report.ts'
+import { answersHealth, deliverOnce, settle } from '../e2e/settle.ts'
 import { type Stack, startStack, until } from '../e2e/stack.ts'
 
 const MAILS = Number(process.env['E2E_MAILS'] ?? 30)
@@ -58,7 +59,8 @@ it(`answers each of ${MAILS} mails exactly once through ${KILLS} kills of worker
     for (const mail of mails) {
       await deliverOnce(product, mail)
       delivered++
-      await delay(random() * 200)
+      // In bursts, so that much is under way when a kill comes.
+      if (random() < 0.4) await delay(random() * 400)
     }
   })()
   // Without this, a failure of it would end the process before the kills are over.
@@ -77,9 +79,9 @@ it(`answers each of ${MAILS} mails exactly once through ${KILLS} kills of worker
     for (const { id, state } of interrupted) caught[state].add(id)
   }
   await delivering
-  await until('the API answers', async () => await isUp(stack.api), { withinMs: 30_000 })
+  await until('the API answers', async () => await answersHealth(stack), { withinMs: 30_000 })
   const begun = Date.now()
-  const rounds = await settle(product)
+  const rounds = await settle(product, mails.length, { patient: PATIENT })
 
   const sent = await product.sent()
   const counts = answers(sent)
@@ -102,9 +104,7 @@ it(`answers each of ${MAILS} mails exactly once through ${KILLS} kills of worker
     settled_s: Math.round((Date.now() - begun) / 1000),
     rounds,
   })
-  expect(leads.map(({ contact }) => contact.email).sort()).toEqual(
-    mails.map(({ from }) => addressOf(from)).sort(),
-  )
+  expect(leads.map(({ contact }) => contact.email).sort()).toEqual(mails.map(senderOf).sort())
   expect(Object.fromEntries(counts)).toEqual(
     Object.fromEntries(mails.map(({ message_id }) => [message_id, 1])),
   )
@@ -114,18 +114,8 @@ it(`answers each of ${MAILS} mails exactly once through ${KILLS} kills of worker
   expect(await product.get('/audit-logs/verify')).toMatchObject({ ok: true })
 })
 
-const addressOf = (from: string) => /<(.+)>/.exec(from)?.[1] ?? from
-
 const tally = (names: string[]): Record<string, number> =>
   names.reduce<Record<string, number>>((all, name) => ({ ...all, [name]: (all[name] ?? 0) + 1 }), {})
-
-async function isUp(api: string): Promise<boolean> {
-  try {
-    return (await fetch(`${api}/health`, { signal: AbortSignal.timeout(3000) })).ok
-  } catch {
-    return false
-  }
-}
 
 async function killWorkerd(stack: Stack): Promise<void> {
   const killed = await until('a workerd to kill', () => stack.pidOf('workerd'))
@@ -134,76 +124,4 @@ async function killWorkerd(stack: Stack): Promise<void> {
     const pid = stack.pidOf('workerd')
     return pid !== undefined && pid !== killed
   })
-}
-
-/** The mail's sender insists, as a mail server does; what was accepted before the answer got lost is not delivered again. */
-async function deliverOnce(product: Product, mail: ReturnType<typeof inquiry>): Promise<void> {
-  for (let uncertain = false; ; uncertain = true) {
-    try {
-      if (uncertain && (await product.mailbox()).some(({ message_id }) => message_id === mail.message_id))
-        return
-      await product.deliver(mail)
-      return
-    } catch {
-      await delay(50)
-    }
-  }
-}
-
-/**
- * Lets everything come to its end: polls for what push has lost, ticks for what queues have lost; and when nothing moves any
- * more, time goes on past the twenty minutes after which a send of unknown fate is looked for.
- */
-async function settle(product: Product): Promise<number> {
-  let asOf = Date.now()
-  for (let round = 1; ; round++) {
-    await product.poll()
-    await product.tick('* * * * *', asOf)
-    await quiet(product)
-    if ((await openWork(product)) === 0 && (await product.leads()).length >= MAILS) return round
-    if (!PATIENT) await endLeases(product)
-    else await delay(30_000)
-    asOf += 21 * MINUTE_MS
-    if (round > 40) throw new Error(`it does not settle: ${JSON.stringify(await product.sends())}`)
-  }
-}
-
-/** Nobody changes a send, a draft or an event for a while. */
-async function quiet(product: Product): Promise<void> {
-  let last = ''
-  let since = Date.now()
-  await until(
-    'quiet',
-    async () => {
-      const [row] = await product.sql<{ seen: string }>(
-        `select concat_ws(' ', (select count(*) || ' ' || max(updated_at) from sends), (select count(*) || ' ' || max(updated_at) from drafts),
-           (select count(*) || ' ' || count(dispatched_at) from events), (select count(*) || ' ' || sum(attempts) from notices)) as seen`,
-      )
-      if (row?.seen !== last) {
-        last = row?.seen ?? ''
-        since = Date.now()
-      }
-      return Date.now() - since > 1500
-    },
-    { withinMs: 60_000, everyMs: 250 },
-  )
-}
-
-async function openWork(product: Product): Promise<number> {
-  const [row] = await product.sql<{ n: number }>(
-    `select ((select count(*) from sends where state not in ('sent', 'skipped', 'failed', 'review'))
-      + (select count(*) from drafts where status = 'pending')
-      + (select count(*) from events where dispatched_at is null)
-      + (select count(*) from notices where state = 'pending'))::int as n`,
-  )
-  return row?.n ?? 0
-}
-
-/** The runs that held them were killed, and nothing moves: the two minutes are only waiting. */
-async function endLeases(product: Product): Promise<void> {
-  for (const table of ['sends', 'drafts', 'notices']) {
-    await product.sql(
-      `update ${table} set lease_until = now() - interval '1 second' where lease_until > now()`,
-    )
-  }
 }

@@ -1,6 +1,6 @@
 // What Google does to a connected mailbox: it forgets history, loses an answer, asks to slow down, ends tokens and grants.
 import { beforeAll, beforeEach, expect, it } from 'vitest'
-import { answers, inquiry, type MailboxConnection, Product, type Send } from '../e2e/product.ts'
+import { answers, inquiry, type MailboxConnection, Product, type Send, senderOf } from '../e2e/product.ts'
 import { type Stack, startStack, until } from '../e2e/stack.ts'
 
 const MINUTE_MS = 60_000
@@ -19,7 +19,6 @@ beforeEach(async () => {
 
 const mailsOf = (name: string, count: number) =>
   Array.from({ length: count }, (_, i) => inquiry(`${name}-${i}`))
-const senderOf = ({ from }: { from: string }) => /<(.+)>/.exec(from)?.[1] ?? from
 
 async function sendTo(mail: { from: string }): Promise<Send | undefined> {
   return (await product.sends()).find(({ to }) => to === senderOf(mail))

@@ -39,10 +39,12 @@ process.stdout.write(
   `${JSON.stringify({ ownerUrl: postgres.ownerUrl, DATABASE_URL: runtimeUrl(postgres.ownerUrl, RUNTIME_PASSWORD), NEON_GATEWAY_URL: gateway.url, google: google.url })}\n`,
 )
 process.stdin.resume()
-process.stdin.on('close', async () => {
+process.stdin.on('close', () => void stop())
+
+async function stop(): Promise<void> {
   await google.close()
   await gateway.close()
   await postgres.stop()
   rmSync(dataDir, { recursive: true, force: true })
   process.exit(0)
-})
+}

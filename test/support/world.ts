@@ -116,7 +116,7 @@ export function createWorld(settings: Record<string, string> = {}): World {
     ctx: (options = {}) =>
       createContext(env, {
         actor: { type: 'system', name: 'test' },
-        waitUntil: execution.waitUntil,
+        waitUntil: (work) => execution.waitUntil(work),
         ...overrides(),
         ...options,
       }),
