@@ -17,18 +17,28 @@ export interface CpuSnapshot {
   totalMs: number
 }
 
+const ATTEMPTS = 5
+
 export function takeSnapshot(): CpuSnapshot | undefined {
   if (process.platform !== 'linux') return undefined
   const processes = new Map<number, Usage>()
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const usage = readUsage(name)
-    if (usage) processes.set(Number(name), usage)
-  }
+  for (let attempt = 1; !readAll(processes) && attempt < ATTEMPTS; attempt++) processes.clear()
   const fields = readFileSync('/proc/stat', 'utf8').split('\n')[0]?.split(/\s+/).slice(1, 9).map(Number) ?? []
   const total = fields.reduce((sum, ticks) => sum + ticks, 0)
   const idle = (fields[3] ?? 0) + (fields[4] ?? 0)
   return { processes, busyMs: (total - idle) * TICK_MS, totalMs: total * TICK_MS }
+}
+
+/** False when a process ended meanwhile: what it had used may then be counted nowhere. */
+function readAll(processes: Map<number, Usage>): boolean {
+  let complete = true
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const usage = readUsage(name)
+    if (usage) processes.set(Number(name), usage)
+    else complete = false
+  }
+  return complete
 }
 
 function readUsage(pid: string): Usage | undefined {

@@ -1,9 +1,13 @@
 // Paired rounds: each runs all variants once, in another order, and is compared only with itself. Machines drift and are
 // shared; what two variants of the same half minute have to do with each other stays.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { LoadGenerator } from './load/generator.ts'
 import type { LoadJob, LoadResult } from './load/job.ts'
 import { cpuBetween, foreignShare, takeSnapshot } from './machine.ts'
 import { shuffled, type Spread, spreadOf } from './statistics.ts'
+
+/** The database's side of a closed connection ends a little later. */
+const SETTLE_MS = 60
 
 export interface Variant {
   name: string
@@ -53,6 +57,7 @@ async function measure(variant: Variant, generator: LoadGenerator): Promise<Omit
   const { server, gateway, postgres } = variant.pids
   const before = takeSnapshot()
   const result = await generator.run(variant.job)
+  await delay(SETTLE_MS)
   const after = takeSnapshot()
   const spent = (pid: number | null) =>
     pid === null ? 0 : (cpuBetween(before, after, pid) ?? 0) / Math.max(1, result.requests)
