@@ -200,7 +200,7 @@ export class Stack {
   /** kill -9 of one of its processes; start is meant to bring it back. */
   kill(name: ProcessName): number {
     const pid = this.pidOf(name)
-    if (pid === undefined) throw new Error(`there is no ${name} to kill ${this.output.slice(-600)} ${JSON.stringify(this.processes())}`)
+    if (pid === undefined) throw new Error(`there is no ${name} to kill:\n${this.output}`)
     signal(pid, 'SIGKILL')
     return pid
   }
