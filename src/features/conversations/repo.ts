@@ -1,10 +1,13 @@
 import { and, asc, type Column, eq, inArray, isNull, or, type SQL, sql } from 'drizzle-orm'
 import { DatabaseError, q } from '#db/client'
+import { mustChange } from '#db/guard'
 import { users } from '#db/schema/auth'
 import { comments, contacts, conversations, messages } from '#db/schema/conversations'
 import { leads } from '#db/schema/leads'
 import type { Cursor } from '#kernel/page'
 import type { Channel, ConversationStatus } from '#kernel/vocabulary'
+
+export { isLostRace } from '#db/guard'
 
 const PREVIEW_CHARACTERS = 200
 
@@ -114,24 +117,15 @@ export function findMember(id: string | null) {
     .where(id === null ? sql`false` : and(eq(users.id, id), isNull(users.disabled_at)))
 }
 
-/**
- * Changes the row of that version, or fails the whole batch (see `isLostRace`): an audit entry or event in it must not tell
- * of a change that did not happen.
- */
+/** Changes the row of that version, or fails the whole batch. */
 export function update(id: string, version: number, set: Partial<typeof conversations.$inferInsert>) {
-  const changed = q.$with('changed').as(
+  return mustChange(
     q
       .update(conversations)
       .set({ ...set, version: version + 1 })
       .where(and(eq(conversations.id, id), eq(conversations.version, version)))
       .returning({ id: conversations.id }),
   )
-  return q.with(changed).select({ held: sql<number>`1 / count(*)` }).from(changed)
-}
-
-/** Division by zero: `update` found no row of that version. */
-export function isLostRace(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === '22012'
 }
 
 export function touch(org_id: string, id: string, at: Date) {

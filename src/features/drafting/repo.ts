@@ -1,5 +1,6 @@
 import { and, type Column, eq, isNull, lt, lte, or, type SQL, sql } from 'drizzle-orm'
-import { DatabaseError, q, raw } from '#db/client'
+import { q, raw } from '#db/client'
+import { mustChange } from '#db/guard'
 import { messages } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
 import { organizations } from '#db/schema/organizations'
@@ -7,6 +8,8 @@ import { sends } from '#db/schema/sending'
 import type { Cursor } from '#kernel/page'
 import type { DraftStatus, MailboxStatus, SendState } from '#kernel/vocabulary'
 import type { GateVerdict } from './policy/gate'
+
+export { isLostRace } from '#db/guard'
 
 /** Longer than the slowest answer and its one repetition, so that nobody else asks the AI meanwhile. */
 const LEASE_SECONDS = 120
@@ -124,10 +127,7 @@ function messageToAnswer(m: SQL): SQL {
     'from_name', ${m}.from_name, 'subject', ${m}.subject, 'mailbox_id', ${m}.mailbox_id)`
 }
 
-/**
- * Changes the row of that version, or fails the whole batch (see `isLostRace`): no send, audit entry or event of it may tell
- * of a change that did not happen.
- */
+/** Changes the row of that version, or fails the whole batch. */
 export function update(id: string, version: number, set: DraftChange) {
   return changeOne(set, and(eq(drafts.id, id), eq(drafts.version, version)))
 }
@@ -145,19 +145,13 @@ export function takeBack(id: string, version: number, set: DraftChange) {
 export type DraftChange = Parameters<ReturnType<typeof q.update<typeof drafts>>['set']>[0]
 
 function changeOne(set: DraftChange, where: SQL | undefined) {
-  const changed = q.$with('changed').as(
+  return mustChange(
     q
       .update(drafts)
       .set({ ...set, version: sql`${drafts.version} + 1` })
       .where(where)
       .returning({ id: drafts.id }),
   )
-  return q.with(changed).select({ held: sql<number>`1 / count(*)` }).from(changed)
-}
-
-/** Division by zero: the row was no longer as it was read. */
-export function isLostRace(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === '22012'
 }
 
 // ── the job ──
@@ -266,7 +260,7 @@ export function claimWithFacts(org_id: string, id: string, now: Date) {
       order by x.connected_at, x.id limit 1) b on true`)
 }
 
-/** The draft as written by the run that claimed it, or failure of the whole batch (see `isLostRace`). */
+/** The draft as written by the run that claimed it, or failure of the whole batch. */
 export function finish(id: string, generation: number, set: DraftChange) {
   return changeOne(
     { ...set, lease_until: null },

@@ -1,5 +1,6 @@
 import { and, type Column, eq, gt, inArray, isNull, or, type SQL, sql } from 'drizzle-orm'
-import { DatabaseError, q } from '#db/client'
+import { q } from '#db/client'
+import { mustChange } from '#db/guard'
 import { users } from '#db/schema/auth'
 import { contacts, conversations } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
@@ -8,6 +9,8 @@ import { notices } from '#db/schema/notifications'
 import { sends } from '#db/schema/sending'
 import type { Cursor } from '#kernel/page'
 import type { LeadStatus } from '#kernel/vocabulary'
+
+export { isLostRace } from '#db/guard'
 
 export interface LeadFilter {
   status?: LeadStatus | undefined
@@ -191,24 +194,15 @@ export function findMember(id: string | null) {
     .where(id === null ? sql`false` : and(eq(users.id, id), isNull(users.disabled_at)))
 }
 
-/**
- * Changes the row of that version, or fails the whole batch (see `isLostRace`): an audit entry or event in it must not tell
- * of a change that did not happen.
- */
+/** Changes the row of that version, or fails the whole batch. */
 export function update(id: string, version: number, set: Partial<typeof leads.$inferInsert>) {
-  const changed = q.$with('changed').as(
+  return mustChange(
     q
       .update(leads)
       .set({ ...set, version: version + 1 })
       .where(and(eq(leads.id, id), eq(leads.version, version)))
       .returning({ id: leads.id }),
   )
-  return q.with(changed).select({ held: sql<number>`1 / count(*)` }).from(changed)
-}
-
-/** Division by zero: `update` found no row of that version. */
-export function isLostRace(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === '22012'
 }
 
 export function markSpam(org_id: string, id: string, at: Date) {

@@ -1,7 +1,10 @@
 import { and, desc, eq, isNotNull, notLike, sql } from 'drizzle-orm'
-import { DatabaseError, isUniqueViolation, q } from '#db/client'
+import { isUniqueViolation, q } from '#db/client'
+import { mustChange } from '#db/guard'
 import { organizations } from '#db/schema/organizations'
 import type { Cursor } from '#kernel/page'
+
+export { isLostRace } from '#db/guard'
 
 export type OrganizationRow = typeof organizations.$inferSelect
 export type OrganizationSet = Partial<typeof organizations.$inferInsert>
@@ -30,11 +33,11 @@ export function count() {
 }
 
 /**
- * Changes the row, and with `unchanged_since` only one that nobody has changed since: otherwise the whole batch fails (see
- * `isLostRace`), so that no audit entry tells of a change that did not happen. `updated_at` always moves on: it is the ETag.
+ * Changes the row, and with `unchanged_since` only one that nobody has changed since, or fails the whole batch.
+ * `updated_at` always moves on: it is the ETag.
  */
 export function update(id: string, set: OrganizationSet, now: Date, unchanged_since: Date | null) {
-  const changed = q.$with('changed').as(
+  return mustChange(
     q
       .update(organizations)
       .set({
@@ -49,12 +52,6 @@ export function update(id: string, set: OrganizationSet, now: Date, unchanged_si
       )
       .returning({ id: organizations.id }),
   )
-  return q.with(changed).select({ held: sql<number>`1 / count(*)` }).from(changed)
-}
-
-/** Division by zero: `update` found no such row. */
-export function isLostRace(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === '22012'
 }
 
 export function isTakenSlug(error: unknown): boolean {

@@ -1,10 +1,12 @@
 // What became of a send. Every statement is guarded by state and claim token: a run that lost its claim changes nothing.
 import { type SQL, sql } from 'drizzle-orm'
-import { DatabaseError, raw } from '#db/client'
+import { raw } from '#db/client'
 import type { SendError } from '#db/schema/sending'
 import type { SendState } from '#kernel/vocabulary'
 import type { SentMessage } from '#platform/mailboxes'
 import { iso, type Trail, trailOf } from './trail'
+
+export { isLostRace } from '#db/guard'
 
 export interface Guard {
   org_id: string
@@ -27,7 +29,7 @@ export function lockConversation(input: { org_id: string; conversation_id: strin
     select id from conversations where org_id = ${input.org_id} and id = ${input.conversation_id}::uuid for no key update`)
 }
 
-/** The provider has it. Fails the whole batch when the run has lost its claim (see `isLostClaim`): the mail is then in no thread. */
+/** The provider has it. Fails the whole batch when the run has lost its claim (see `isLostRace`): the mail is then in no thread. */
 export function markSent(guard: Guard, input: { message: SentMessage | null; trail: Trail }) {
   return raw<{ held: number }>(sql`
     with done as (
@@ -39,11 +41,6 @@ export function markSent(guard: Guard, input: { message: SentMessage | null; tra
       returning s.*),
     ${trailOf(sql`done`, sql`true`, input.trail, { event: 'message.sent', action: 'send.sent' })}
     select 1 / count(*) as held from done`)
-}
-
-/** Division by zero: `markSent` found no row that is still the caller's. */
-export function isLostClaim(error: unknown): boolean {
-  return error instanceof DatabaseError && error.code === '22012'
 }
 
 /** Certain not to have left. An attempt that says nothing about the mail is given back. */

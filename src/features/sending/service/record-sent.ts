@@ -55,7 +55,7 @@ export async function recordSent(
         : [markContacted(ctx, { org_id, lead_id, at: trail.at, by_person: !send.automatic })]),
     ])
   } catch (error) {
-    if (repo.isLostClaim(error)) return false
+    if (repo.isLostRace(error)) return false
     throw error
   }
   kick(ctx, [trail.event_id])
