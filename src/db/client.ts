@@ -1,7 +1,7 @@
 // The only file that names a driver. Two doors to Postgres: `batch` (one HTTP round trip, one transaction) and
 // `transaction` (interactive, over WebSocket, 7× slower: only where a decision needs a lock across statements).
 import { type NeonDbError, type NeonQueryPromise, neon, neonConfig, Pool } from '@neondatabase/serverless'
-import { type SQL, sql } from 'drizzle-orm'
+import type { SQL } from 'drizzle-orm'
 import type { BatchItem, BatchResponse } from 'drizzle-orm/batch'
 import { drizzle } from 'drizzle-orm/neon-http'
 import type { Scope } from '#kernel/actor'
@@ -62,20 +62,28 @@ export function isUniqueViolation(error: unknown, constraint: string): boolean {
 // Neon may need seconds to wake; a request that waits longer helps nobody.
 const TIMEOUT_MS = 10_000
 
+/** The first statement of every transaction, as text: no builder for what is the same each time. */
+interface Setting {
+  text: string
+  params: string[]
+}
+const AS_ORGANIZATION = `select set_config('role', 'inlet_app', true), set_config('app.org_id', $1, true),
+  set_config('app.user_id', $2, true), set_config('app.visibility', $3, true)`
+const AS_SLUG = `select set_config('role', 'inlet_app', true), set_config('app.org_id', coalesce(org_by_slug($1)::text, ''), true),
+  set_config('app.visibility', 'all', true)`
+const AS_NOBODY = `select set_config('role', 'inlet_app', true), set_config('app.org_id', '', true)`
+const AS_SYSTEM = `select set_config('role', 'inlet_system', true)`
+
 export function openDatabase(options: { url: string; gateway_url: string; meter: Meter }): Database {
-  const door = (setting: SQL): Door => ({
-    batch: (statements) => runBatch(options, setting, statements),
-    transaction: (work) => runTransaction(options, setting, work),
+  const door = (text: string, ...params: string[]): Door => ({
+    batch: (statements) => runBatch(options, { text, params }, statements),
+    transaction: (work) => runTransaction(options, { text, params }, work),
   })
   return {
-    org: (scope) =>
-      door(sql`select set_config('role', 'inlet_app', true), set_config('app.org_id', ${scope.org_id}, true),
-        set_config('app.user_id', ${scope.user_id ?? ''}, true), set_config('app.visibility', ${scope.visibility}, true)`),
-    bySlug: (slug) =>
-      door(sql`select set_config('role', 'inlet_app', true),
-        set_config('app.org_id', coalesce(org_by_slug(${slug})::text, ''), true), set_config('app.visibility', 'all', true)`),
-    nobody: () => door(sql`select set_config('role', 'inlet_app', true), set_config('app.org_id', '', true)`),
-    [SYSTEM_DOOR]: door(sql`select set_config('role', 'inlet_system', true)`),
+    org: (scope) => door(AS_ORGANIZATION, scope.org_id, scope.user_id ?? '', scope.visibility),
+    bySlug: (slug) => door(AS_SLUG, slug),
+    nobody: () => door(AS_NOBODY),
+    [SYSTEM_DOOR]: door(AS_SYSTEM),
   }
 }
 
@@ -83,24 +91,28 @@ type Options = Parameters<typeof openDatabase>[0]
 
 async function runBatch<U extends Statement, T extends Readonly<[U, ...U[]]>>(
   options: Options,
-  setting: SQL,
+  setting: Setting,
   statements: T,
 ): Promise<BatchResponse<T>> {
   const client = httpClient(options)
-  const prepared = [q.execute(setting), ...statements].map(prepare)
+  const prepared = statements.map(prepare)
   const started = performance.now()
   try {
-    const results = await client.transaction(
-      prepared.map((statement) => {
-        const { sql: text, params } = statement.getQuery()
-        return client.query(text, params, { fullResults: true, arrayMode: statement.isResponseInArrayMode() })
+    const [, ...results] = await client.transaction(
+      [
+        client.query(setting.text, setting.params),
+        ...prepared.map((statement) => {
+          const { sql: text, params } = statement.getQuery()
+          return client.query(text, params, {
+            fullResults: true,
+            arrayMode: statement.isResponseInArrayMode(),
+          })
+        }),
         // The driver's types know one row shape a batch; its code knows one a query.
-      }) as NeonQueryPromise<false, true>[],
+      ] as NeonQueryPromise<false, true>[],
       { fullResults: true, fetchOptions: { signal: AbortSignal.timeout(TIMEOUT_MS) } },
     )
-    return prepared
-      .slice(1)
-      .map((statement, i) => statement.mapResult(results[i + 1], true)) as BatchResponse<T>
+    return prepared.map((statement, i) => statement.mapResult(results[i], true)) as BatchResponse<T>
   } catch (error) {
     throw asOurs(error)
   } finally {
@@ -111,7 +123,7 @@ async function runBatch<U extends Statement, T extends Readonly<[U, ...U[]]>>(
 
 async function runTransaction<R>(
   options: Options,
-  setting: SQL,
+  setting: Setting,
   work: (run: <S extends Statement>(statement: S) => Promise<S['_']['result']>) => Promise<R>,
 ): Promise<R> {
   configure(options.gateway_url)
@@ -137,7 +149,7 @@ async function runTransaction<R>(
   let broken = false
   try {
     await connection.query('begin')
-    await run(q.execute(setting))
+    await connection.query({ text: setting.text, values: setting.params })
     const result = await work(run)
     await connection.query('commit')
     return result

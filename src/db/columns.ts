@@ -13,3 +13,8 @@ export function oneOf(name: string, column: AnyPgColumn, values: readonly string
   const list: SQL[] = values.map((value) => sql`${sql.raw(`'${value}'`)}`)
   return check(name, sql`${column} in (${sql.join(list, sql`, `)})`)
 }
+
+/** An instant as it leaves, made by Postgres: a Date for each only to be written as text again costs a list dearly. */
+export function iso(column: `${string}.${string}`): SQL {
+  return sql`to_char(${sql.raw(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+}

@@ -6,13 +6,28 @@ import type { Actor, Scope } from '#kernel/actor'
 import { addSeconds } from '#kernel/clock'
 import { AppError } from '#kernel/errors'
 import { type Role, roles } from '#kernel/vocabulary'
+import type { Config } from '#platform/config'
 import { actingAs, type Ctx } from '#platform/context'
 import type { AppEnv } from './router'
 
 export const ACCESS_TOKEN_SECONDS = 15 * 60
 const OPERATOR_TOKEN_SECONDS = 60 * 60
 const ISSUER = 'inlet'
-const encoder = new TextEncoder()
+
+// Imported once per isolate: jose would import the raw secret for every token. The key is kept and not its promise, which
+// would belong to the request that made it.
+const keys = new WeakMap<Config, CryptoKey>()
+async function keyOf({ config }: Ctx): Promise<CryptoKey> {
+  const known = keys.get(config)
+  if (known) return known
+  const secret = new TextEncoder().encode(config.JWT_SECRET)
+  const key = await crypto.subtle.importKey('raw', secret, { name: 'HMAC', hash: 'SHA-256' }, false, [
+    'sign',
+    'verify',
+  ])
+  keys.set(config, key)
+  return key
+}
 
 // A signed token still comes from outside: what it claims is parsed like any input.
 const userClaims = z.object({ sub: z.uuid(), org: z.uuid(), role: z.enum(roles), sid: z.uuid() })
@@ -41,7 +56,7 @@ export async function signOperatorToken(
   }
 }
 
-function sign(
+async function sign(
   ctx: Ctx,
   audience: 'user' | 'operator',
   seconds: number,
@@ -56,11 +71,11 @@ function sign(
     .setSubject(subject)
     .setIssuedAt(Math.floor(now.getTime() / 1000))
     .setExpirationTime(Math.floor(addSeconds(now, seconds).getTime() / 1000))
-    .sign(encoder.encode(ctx.config.JWT_SECRET))
+    .sign(await keyOf(ctx))
 }
 
 async function verify(ctx: Ctx, token: string, audience: 'user' | 'operator'): Promise<JWTPayload> {
-  const { payload } = await jwtVerify(token, encoder.encode(ctx.config.JWT_SECRET), {
+  const { payload } = await jwtVerify(token, await keyOf(ctx), {
     algorithms: ['HS256'],
     issuer: ISSUER,
     audience,

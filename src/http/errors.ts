@@ -37,7 +37,7 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
       status,
       detail: known.message,
       code: known.code,
-      request_id: c.res.headers.get('X-Request-Id') ?? '',
+      request_id: c.get('request_id') ?? '',
       ...(errors ? { errors } : {}),
       ...(settings ? { settings } : {}),
     }),

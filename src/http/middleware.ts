@@ -1,4 +1,5 @@
 // In this order: request id → errors → body limit → ctx → Server-Timing. What belongs to single routes is in auth.ts.
+import type { Context } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
 import { createMiddleware } from 'hono/factory'
@@ -11,10 +12,13 @@ import type { AppEnv } from './router'
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/
 
+// Set once the answer is there: a header set before makes Hono build an answer early, only to merge it later.
 export const requestId = createMiddleware<AppEnv>(async (c, next) => {
   const given = c.req.header('X-Request-Id')
-  c.header('X-Request-Id', given !== undefined && REQUEST_ID.test(given) ? given : uuidv7())
+  const id = given !== undefined && REQUEST_ID.test(given) ? given : uuidv7()
+  c.set('request_id', id)
   await next()
+  c.header('X-Request-Id', id)
 })
 
 const MB = 1024 * 1024
@@ -44,7 +48,7 @@ export const provideContext = (overrides: Pick<CtxOptions, 'clock' | 'fetch'>) =
       actor: { type: 'system', name: 'anonymous' },
       // The execution context loses `this` when it is destructured.
       waitUntil: (work) => c.executionCtx.waitUntil(work),
-      request_id: c.res.headers.get('X-Request-Id'),
+      request_id: c.get('request_id'),
       ip: c.req.header('CF-Connecting-IP') ?? null,
     })
     c.set('ctx', ctx)
@@ -62,13 +66,15 @@ export const provideContext = (overrides: Pick<CtxOptions, 'clock' | 'fetch'>) =
     })
   })
 
+const allow = cors({
+  origin: (origin, c: Context<AppEnv>) => (readConfig(c.env).CORS_ORIGINS.includes(origin) ? origin : null),
+  allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'X-Request-Id'],
+  exposeHeaders: ['ETag', 'Retry-After', 'X-Request-Id', 'Idempotent-Replayed', 'Server-Timing'],
+  maxAge: 600,
+})
+/** Only a browser on another origin needs to be told. */
 export const allowOrigins = createMiddleware<AppEnv>((c, next) =>
-  cors({
-    origin: (origin) => (readConfig(c.env).CORS_ORIGINS.includes(origin) ? origin : null),
-    allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'X-Request-Id'],
-    exposeHeaders: ['ETag', 'Retry-After', 'X-Request-Id', 'Idempotent-Replayed', 'Server-Timing'],
-    maxAge: 600,
-  })(c, next),
+  c.req.header('Origin') === undefined ? next() : allow(c, next),
 )
 
 export const secure = secureHeaders({ crossOriginResourcePolicy: false })

@@ -6,7 +6,7 @@ import { AppError } from '#kernel/errors'
 
 export interface AppEnv {
   Bindings: Env
-  Variables: { ctx: Ctx; actor: Actor | null }
+  Variables: { request_id: string; ctx: Ctx; actor: Actor | null }
 }
 
 /** A router whose validation failures are the product's own 400 with the names of the fields. */

@@ -63,18 +63,18 @@ interface ImportedKey {
   id: string
   key: CryptoKey
 }
-const imported = new WeakMap<Uint8Array, Promise<ImportedKey>>()
+// The key and not its promise, which would belong to the request that made it.
+const imported = new WeakMap<Uint8Array, ImportedKey>()
 
-function importKey(bytes: Uint8Array): Promise<ImportedKey> {
-  let pending = imported.get(bytes)
-  if (!pending) {
-    pending = (async () => ({
-      id: (await sha256Hex(`inlet key id ${toBase64Url(bytes)}`)).slice(0, 8),
-      key: await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']),
-    }))()
-    imported.set(bytes, pending)
+async function importKey(bytes: Uint8Array): Promise<ImportedKey> {
+  const known = imported.get(bytes)
+  if (known) return known
+  const key: ImportedKey = {
+    id: (await sha256Hex(`inlet key id ${toBase64Url(bytes)}`)).slice(0, 8),
+    key: await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt']),
   }
-  return pending
+  imported.set(bytes, key)
+  return key
 }
 
 export async function sha256Hex(text: string | Uint8Array): Promise<string> {

@@ -1,5 +1,6 @@
 import { and, type Column, eq, gt, inArray, isNull, or, type SQL, sql } from 'drizzle-orm'
-import { q } from '#db/client'
+import { q, raw } from '#db/client'
+import { iso } from '#db/columns'
 import { mustChange } from '#db/guard'
 import { users } from '#db/schema/auth'
 import { contacts, conversations } from '#db/schema/conversations'
@@ -8,7 +9,7 @@ import { leads } from '#db/schema/leads'
 import { notices } from '#db/schema/notifications'
 import { sends } from '#db/schema/sending'
 import type { Cursor } from '#kernel/page'
-import type { LeadStatus } from '#kernel/vocabulary'
+import type { Channel, ConversationStatus, LeadStatus } from '#kernel/vocabulary'
 
 export { isLostRace } from '#db/guard'
 
@@ -54,73 +55,67 @@ function mentions(text: string): SQL | undefined {
   return or(inArray(leads.contact_id, people), inArray(leads.conversation_id, threads))
 }
 
+/** One flat row: a builder that makes nested objects and dates for fifty of them costs more than the query. */
+type LeadRow = {
+  id: string
+  status: LeadStatus
+  source: string
+  assignee_id: string | null
+  received_at: string
+  first_response_at: string | null
+  custom: Record<string, unknown>
+  version: number
+  created_at: string
+  updated_at: string
+  contact_id: string
+  email: string
+  name: string | null
+  company: string | null
+  phone: string | null
+  conversation_id: string
+  channel: Channel
+  subject: string
+  conversation_status: ConversationStatus
+  last_message_at: string
+}
+
 /**
  * The page first, then what belongs to each of its rows by key: a plain join lets Postgres read every contact of the
  * organization for fifty leads (measured with 15,000: 48 ms instead of 1.3 ms).
  */
 function show(which: SQL | undefined, limit: number) {
-  const page = q
-    .select()
-    .from(leads)
-    .where(which)
-    .orderBy(newestFirst(leads.received_at), newestFirst(leads.id))
-    .limit(limit)
-    .as('page')
-  const contact = q
-    .select({
-      id: contacts.id,
-      email: contacts.email,
-      name: contacts.name,
-      company: contacts.company,
-      phone: contacts.phone,
-    })
-    .from(contacts)
-    .where(and(eq(contacts.org_id, page.org_id), eq(contacts.id, page.contact_id)))
-    .limit(1)
-    .as('contact')
-  const conversation = q
-    .select({
-      id: conversations.id,
-      channel: conversations.channel,
-      subject: conversations.subject,
-      status: conversations.status,
-      last_message_at: conversations.last_message_at,
-    })
-    .from(conversations)
-    .where(and(eq(conversations.org_id, page.org_id), eq(conversations.id, page.conversation_id)))
-    .limit(1)
-    .as('conversation')
-  return q
-    .select({
-      id: page.id,
-      status: page.status,
-      source: page.source,
-      assignee_id: page.assignee_id,
-      received_at: page.received_at,
-      first_response_at: page.first_response_at,
-      custom: page.custom,
-      version: page.version,
-      created_at: page.created_at,
-      updated_at: page.updated_at,
-      contact: {
-        id: contact.id,
-        email: contact.email,
-        name: contact.name,
-        company: contact.company,
-        phone: contact.phone,
-      },
-      conversation: {
-        id: conversation.id,
-        channel: conversation.channel,
-        subject: conversation.subject,
-        status: conversation.status,
-        last_message_at: conversation.last_message_at,
-      },
-    })
-    .from(page)
-    .innerJoinLateral(contact, sql`true`)
-    .innerJoinLateral(conversation, sql`true`)
-    .orderBy(newestFirst(page.received_at), newestFirst(page.id))
+  return raw<LeadRow>(sql`
+    select p.id, p.status, p.source, p.assignee_id, ${iso('p.received_at')} as received_at, ${iso('p.first_response_at')} as first_response_at,
+      p.custom, p.version, ${iso('p.created_at')} as created_at, ${iso('p.updated_at')} as updated_at,
+      p.contact_id, c.email, c.name, c.company, c.phone,
+      p.conversation_id, v.channel, v.subject, v.status as conversation_status, ${iso('v.last_message_at')} as last_message_at
+    from (select * from leads where ${which ?? sql`true`}
+        order by ${newestFirst(leads.received_at)}, ${newestFirst(leads.id)} limit ${limit}) p
+      join lateral (select * from contacts x where x.org_id = p.org_id and x.id = p.contact_id limit 1) c on true
+      join lateral (select * from conversations x where x.org_id = p.org_id and x.id = p.conversation_id limit 1) v on true
+    order by p.received_at desc nulls last, p.id desc nulls last`)
+}
+
+export function toLead({ rows }: { rows: LeadRow[] }) {
+  return rows.map(
+    ({
+      contact_id,
+      email,
+      name,
+      company,
+      phone,
+      conversation_id,
+      channel,
+      subject,
+      conversation_status,
+      last_message_at,
+      ...lead
+    }) => ({
+      ...lead,
+      contact: { id: contact_id, email, name, company, phone },
+      conversation: { id: conversation_id, channel, subject, status: conversation_status, last_message_at },
+    }),
+  )
 }
 
 // Drafts and sends are found by the lead's conversation: that is what they are indexed by.

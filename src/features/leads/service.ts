@@ -21,11 +21,11 @@ export async function listLeads(
   page: { limit: number; after: Cursor | null },
 ) {
   const [rows] = await ctx.db.org(scope).batch([repo.list(filter, page.limit + 1, page.after)])
-  return toPage(rows, page.limit, (row) => row.received_at)
+  return toPage(repo.toLead(rows), page.limit, (lead) => new Date(lead.received_at))
 }
 
 export async function getLead(ctx: Ctx, scope: Scope, id: string) {
-  const [[lead], [draft], sends, notices] = await ctx.db
+  const [found, [draft], sends, notices] = await ctx.db
     .org(scope)
     .batch([
       repo.findById(id),
@@ -33,6 +33,7 @@ export async function getLead(ctx: Ctx, scope: Scope, id: string) {
       repo.listSends(id, SENDS_SHOWN),
       repo.listNotices(id),
     ])
+  const [lead] = repo.toLead(found)
   if (!lead) throw notFound('The lead')
   return { ...lead, draft: draft ?? null, sends, notices }
 }
@@ -45,10 +46,8 @@ export async function changeLead(
   matches: Precondition,
 ) {
   const door = ctx.db.org(scope)
-  const [[current], [member]] = await door.batch([
-    repo.findById(id),
-    repo.findMember(change.assignee_id ?? null),
-  ])
+  const [found, [member]] = await door.batch([repo.findById(id), repo.findMember(change.assignee_id ?? null)])
+  const [current] = repo.toLead(found)
   if (!current) throw notFound('The lead')
   if (matches !== null && !matches(current.version)) throw changed('precondition_failed')
   if (change.assignee_id && !member)
@@ -62,7 +61,7 @@ export async function changeLead(
 async function store(
   ctx: Ctx,
   { org_id, ...scope }: Scope,
-  current: { id: string; version: number; first_response_at: Date | null; conversation: { id: string } },
+  current: { id: string; version: number; first_response_at: string | null; conversation: { id: string } },
   set: Parameters<typeof repo.update>[2],
   matches: Precondition,
 ): Promise<void> {
