@@ -193,7 +193,7 @@ begin
   insert into events (org_id, id, type, payload, as_of, created_at)
     select v_org, e.id::uuid, e.type, jsonb_strip_nulls(e.payload), v_now, clock_timestamp() from (values
       (v_ids->>'message_event', 'message.ingested', jsonb_build_object('message_id', v_message_id, 'conversation_id', v_conversation, 'lead_id', v_lead, 'contact_id', v_contact), true),
-      (v_ids->>'lead_event', 'lead.created', jsonb_build_object('lead_id', v_lead, 'contact_id', v_contact, 'conversation_id', v_conversation), v_new_lead),
+      (v_ids->>'lead_event', 'lead.created', jsonb_build_object('lead_id', v_lead, 'contact_id', v_contact, 'conversation_id', v_conversation, 'draft_id', v_draft), v_new_lead),
       (v_ids->>'draft_event', 'draft.requested', jsonb_build_object('draft_id', v_draft, 'message_id', v_message_id), v_draft is not null)
     ) e (id, type, payload, wanted) where e.wanted;
   insert into audit_logs (org_id, id, at, actor_type, actor_id, action, entity, entity_id, request_id, ip)

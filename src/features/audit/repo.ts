@@ -20,8 +20,9 @@ export function list(
   limit: number,
   after: Cursor | null,
 ) {
+  const { id, at, actor_type, actor_id, action, entity, entity_id, fields, request_id, ip } = audit_logs
   return q
-    .select()
+    .select({ id, at, actor_type, actor_id, action, entity, entity_id, fields, request_id, ip })
     .from(audit_logs)
     .where(
       and(

@@ -1,11 +1,11 @@
 import { recordAudit } from '#features/audit'
 import type { Scope } from '#kernel/actor'
+import { realChange } from '#kernel/change'
 import { AppError, notFound } from '#kernel/errors'
 import { type Cursor, toPage } from '#kernel/page'
 import type { Channel } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
 import { kick, recordEvent } from '#platform/outbox'
-import { realChange } from './policy'
 import * as repo from './repo'
 import type { ConversationChange } from './schema'
 

@@ -1,6 +1,7 @@
 import { recordAudit } from '#features/audit'
-import { realChange, touchByPerson } from '#features/conversations'
+import { touchByPerson } from '#features/conversations'
 import type { Scope } from '#kernel/actor'
+import { realChange } from '#kernel/change'
 import { AppError, notFound } from '#kernel/errors'
 import { type Cursor, toPage } from '#kernel/page'
 import type { Ctx } from '#platform/context'

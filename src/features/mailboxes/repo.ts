@@ -1,19 +1,55 @@
 import { and, asc, desc, eq, inArray, isNull, lt, ne, or, sql } from 'drizzle-orm'
 import { q, raw } from '#db/client'
+import { mustChange } from '#db/guard'
 import { messages } from '#db/schema/conversations'
 import { mailbox_gaps, mailboxes, type MailboxError, oauth_states } from '#db/schema/mailboxes'
 import { organizations } from '#db/schema/organizations'
 import { sends } from '#db/schema/sending'
 import type { MailboxProviderName, MailboxStatus } from '#kernel/vocabulary'
 
-export type MailboxRow = typeof mailboxes.$inferSelect
+export { isLostRace } from '#db/guard'
+
+const shown = {
+  id: mailboxes.id,
+  provider: mailboxes.provider,
+  email: mailboxes.email,
+  send_as: mailboxes.send_as,
+  status: mailboxes.status,
+  push: mailboxes.push,
+  auto_send: mailboxes.auto_send,
+  daily_cap: mailboxes.daily_cap,
+  sequence_daily_cap: mailboxes.sequence_daily_cap,
+  sequence_gap_seconds: mailboxes.sequence_gap_seconds,
+  watch_expires_at: mailboxes.watch_expires_at,
+  last_synced_at: mailboxes.last_synced_at,
+  last_push_at: mailboxes.last_push_at,
+  last_error: mailboxes.last_error,
+  connected_at: mailboxes.connected_at,
+  disconnected_at: mailboxes.disconnected_at,
+  created_at: mailboxes.created_at,
+  updated_at: mailboxes.updated_at,
+}
 
 export function list() {
-  return q.select().from(mailboxes).orderBy(asc(mailboxes.created_at), asc(mailboxes.id))
+  return q.select(shown).from(mailboxes).orderBy(asc(mailboxes.created_at), asc(mailboxes.id))
 }
 
 export function findById(id: string) {
-  return q.select().from(mailboxes).where(eq(mailboxes.id, id))
+  return q.select(shown).from(mailboxes).where(eq(mailboxes.id, id))
+}
+
+/** Whose account a mailbox is. */
+export function findAccount(id: string) {
+  return q
+    .select({
+      id: mailboxes.id,
+      provider: mailboxes.provider,
+      account_subject: mailboxes.account_subject,
+      email: mailboxes.email,
+      email_norm: mailboxes.email_norm,
+    })
+    .from(mailboxes)
+    .where(eq(mailboxes.id, id))
 }
 
 export function organizationExists() {
@@ -86,8 +122,29 @@ export function upsert(row: {
     .returning()
 }
 
-export function update(id: string, set: Partial<Omit<typeof mailboxes.$inferInsert, 'id' | 'org_id'>>) {
-  return q.update(mailboxes).set(set).where(eq(mailboxes.id, id)).returning()
+/** Changes the row, and with `unchanged_since` only one that nobody has changed since, or fails the whole batch. */
+export function update(
+  id: string,
+  set: Partial<Omit<typeof mailboxes.$inferInsert, 'id' | 'org_id' | 'updated_at'>>,
+  now: Date,
+  unchanged_since: Date | null = null,
+) {
+  return mustChange(
+    q
+      .update(mailboxes)
+      .set({
+        ...set,
+        // It is the ETag, so it always moves on.
+        updated_at: sql`greatest(${now.toISOString()}::timestamptz, ${mailboxes.updated_at} + interval '1 millisecond')`,
+      })
+      .where(
+        and(
+          eq(mailboxes.id, id),
+          unchanged_since === null ? undefined : eq(mailboxes.updated_at, unchanged_since),
+        ),
+      )
+      .returning({ id: mailboxes.id }),
+  )
 }
 
 /** What the object knows after a sync. A mailbox that was disconnected meanwhile stays so. */

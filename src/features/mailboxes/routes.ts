@@ -1,5 +1,6 @@
 import { html } from 'hono/html'
 import { requireOperator, requireUser, userOf } from '#http/auth'
+import { readIfMatch, setEtag } from '#http/etag'
 import {
   createRoute,
   emptyResponses,
@@ -67,8 +68,8 @@ const patch = createRoute({
   path: '/mailboxes/{id}',
   summary: 'Change caps and automatic sending',
   ...admins,
-  request: { params: idParam, body: jsonBody(schema.mailboxPatch) },
-  responses: responses(200, schema.mailboxOut, 400, 401, 403, 404),
+  request: { params: idParam, headers: schema.ifMatch, body: jsonBody(schema.mailboxPatch) },
+  responses: responses(200, schema.mailboxOut, 400, 401, 403, 404, 412),
 })
 const remove = createRoute({
   method: 'delete',
@@ -83,9 +84,12 @@ export const mailboxRoutes = createRouter()
   .openapi(list, async (c) =>
     c.json({ data: await listMailboxes(c.get('ctx'), userOf(c.get('ctx')).org_id), next_cursor: null }, 200),
   )
-  .openapi(find, async (c) =>
-    c.json(await findMailbox(c.get('ctx'), userOf(c.get('ctx')).org_id, c.req.valid('param').id), 200),
-  )
+  .openapi(find, async (c) => {
+    const ctx = c.get('ctx')
+    const mailbox = await findMailbox(ctx, userOf(ctx).org_id, c.req.valid('param').id)
+    setEtag(c, mailbox.updated_at)
+    return c.json(mailbox, 200)
+  })
   .openapi(connect, async (c) =>
     c.json(
       await startConnect(
@@ -100,17 +104,13 @@ export const mailboxRoutes = createRouter()
   .openapi(sync, async (c) =>
     c.json(await syncNow(c.get('ctx'), userOf(c.get('ctx')).org_id, c.req.valid('param').id), 200),
   )
-  .openapi(patch, async (c) =>
-    c.json(
-      await updateMailbox(
-        c.get('ctx'),
-        userOf(c.get('ctx')).org_id,
-        c.req.valid('param').id,
-        c.req.valid('json'),
-      ),
-      200,
-    ),
-  )
+  .openapi(patch, async (c) => {
+    const ctx = c.get('ctx')
+    const { id } = c.req.valid('param')
+    const mailbox = await updateMailbox(ctx, userOf(ctx).org_id, id, c.req.valid('json'), readIfMatch(c))
+    setEtag(c, mailbox.updated_at)
+    return c.json(mailbox, 200)
+  })
   .openapi(remove, async (c) => {
     await disconnect(c.get('ctx'), userOf(c.get('ctx')).org_id, c.req.valid('param').id)
     return c.body(null, 204)

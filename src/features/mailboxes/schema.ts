@@ -1,5 +1,8 @@
+import { emailField } from '#http/fields'
 import { instantOut, z } from '#http/openapi'
 import { mailboxProviders, mailboxStatuses } from '#kernel/vocabulary'
+
+export const ifMatch = z.object({ 'if-match': z.string().max(200).optional() })
 
 export const providerParam = z.object({
   provider: z.enum(mailboxProviders).openapi({ param: { name: 'provider', in: 'path' } }),
@@ -9,12 +12,12 @@ export const clientProviderParam = providerParam.extend({
 })
 
 export const connectInput = z
-  .object({
+  .strictObject({
     mailbox_id: z
       .uuid()
       .optional()
       .openapi({ description: 'Reconnect this mailbox: only its account may come back' }),
-    email: z.email().max(254).optional().openapi({ description: 'Only this address may be connected' }),
+    email: emailField.optional().openapi({ description: 'Only this address may be connected' }),
   })
   .openapi('ConnectInput')
 
@@ -50,6 +53,7 @@ export const mailboxOut = z
     connected_at: instantOut.nullable(),
     disconnected_at: instantOut.nullable(),
     created_at: instantOut,
+    updated_at: instantOut,
   })
   .openapi('Mailbox')
 
@@ -103,7 +107,12 @@ export const connectionStatusOut = z
   })
   .openapi('ConnectionStatus')
 
-export const disconnectInput = z.object({ mailbox_id: z.uuid().optional() }).openapi('DisconnectInput')
+// Strict: a misspelt field must not disconnect all of them.
+export const disconnectInput = z
+  .strictObject({
+    mailbox_id: z.uuid().optional().openapi({ description: 'Without it, all mailboxes of the organization' }),
+  })
+  .openapi('DisconnectInput')
 export const disconnectOut = z.object({ disconnected: z.array(z.uuid()) }).openapi('DisconnectOut')
 
 /** Pub/Sub's envelope; `data` is base64 of `{ emailAddress, historyId }`. */

@@ -37,17 +37,3 @@ export function isHost(text: string): boolean {
     text.length <= 253
   )
 }
-
-/** The names of the settings that are not so already. */
-export function changedFields(current: Record<string, unknown>, change: Record<string, unknown>): string[] {
-  return Object.keys(change).filter(
-    (field) => change[field] !== undefined && stable(change[field]) !== stable(current[field]),
-  )
-}
-
-// Postgres keeps the keys of a JSON object in an order of its own.
-function stable(value: unknown): string {
-  if (value === null || typeof value !== 'object' || Array.isArray(value))
-    return JSON.stringify(value ?? null)
-  return JSON.stringify(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-}

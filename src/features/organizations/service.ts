@@ -1,9 +1,9 @@
 import { recordAudit } from '#features/audit'
+import { realChange } from '#kernel/change'
 import { AppError, notFound } from '#kernel/errors'
 import { isReservedSlug } from '#kernel/slug'
 import type { Ctx } from '#platform/context'
 import { refuseTarget } from '#platform/http-client'
-import { changedFields } from './policy'
 import * as repo from './repo'
 import type { OrganizationChange, OrganizationOut } from './schema'
 
@@ -25,7 +25,7 @@ export async function changeOrganization(
   const [[current]] = await door.batch([repo.findById(id)])
   if (!current) throw notFound('The organization')
   if (mayChange && !mayChange(current.updated_at)) throw stale()
-  const fields = changedFields(current, set)
+  const fields = Object.keys(realChange(current, set))
   if (fields.length === 0) return toOrganization(current)
   const [, , [changed]] = await door
     .batch([

@@ -41,7 +41,7 @@ export async function finishConnect(ctx: Ctx, params: URLSearchParams): Promise<
 
   const [accounts, expected] = await door.batch([
     repo.findByAccount(begun.provider, grant.account.subject),
-    repo.findById(begun.mailbox_id ?? org_id),
+    repo.findAccount(begun.mailbox_id ?? org_id),
   ])
   const known = accounts[0]
   if (begun.mailbox_id !== null && expected[0]?.account_subject !== grant.account.subject) {

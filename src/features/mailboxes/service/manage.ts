@@ -1,3 +1,4 @@
+import { realChange } from '#kernel/change'
 import { AppError, notFound } from '#kernel/errors'
 import { recordAudit } from '#features/audit'
 import type { Ctx } from '#platform/context'
@@ -6,12 +7,12 @@ import * as repo from '../repo'
 
 const GAPS = 50
 
-export async function listMailboxes(ctx: Ctx, org_id: string): Promise<repo.MailboxRow[]> {
+export async function listMailboxes(ctx: Ctx, org_id: string) {
   const [rows] = await ctx.db.org({ org_id, visibility: 'all' }).batch([repo.list()])
   return rows
 }
 
-export async function findMailbox(ctx: Ctx, org_id: string, id: string): Promise<repo.MailboxRow> {
+export async function findMailbox(ctx: Ctx, org_id: string, id: string) {
   const [[row]] = await ctx.db.org({ org_id, visibility: 'all' }).batch([repo.findById(id)])
   if (!row) throw notFound('The mailbox')
   return row
@@ -59,25 +60,34 @@ export interface MailboxPatch {
   sequence_gap_seconds?: number | undefined
 }
 
+/** `mayChange` judges If-Match by the version that it is given; `null`: the caller did not ask. */
 export async function updateMailbox(
   ctx: Ctx,
   org_id: string,
   id: string,
   patch: MailboxPatch,
-): Promise<repo.MailboxRow> {
-  const set = Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined))
-  const [[row]] = await ctx.db.org({ org_id, visibility: 'all' }).batch([
-    repo.update(id, { ...set, updated_at: ctx.clock.now() }),
-    recordAudit(ctx, {
-      org_id,
-      action: 'mailbox.updated',
-      entity: 'mailbox',
-      entity_id: id,
-      fields: Object.keys(set),
-    }),
-  ])
-  if (!row) throw notFound('The mailbox')
-  return row
+  mayChange: ((updated_at: Date) => boolean) | null,
+) {
+  const current = await findMailbox(ctx, org_id, id)
+  if (mayChange && !mayChange(current.updated_at)) throw stale()
+  const set = realChange(current, patch)
+  const fields = Object.keys(set)
+  if (fields.length === 0) return current
+  const [, , [changed]] = await ctx.db
+    .org({ org_id, visibility: 'all' })
+    .batch([
+      repo.update(id, set, ctx.clock.now(), mayChange ? current.updated_at : null),
+      recordAudit(ctx, { org_id, action: 'mailbox.updated', entity: 'mailbox', entity_id: id, fields }),
+      repo.findById(id),
+    ])
+    .catch((error: unknown) => {
+      throw repo.isLostRace(error) ? stale() : error
+    })
+  return changed ?? current
+}
+
+function stale(): AppError {
+  return new AppError('precondition_failed', 'The mailbox has changed since you read it. Read it again.')
 }
 
 /** Asks the provider now. Throws what the provider's failure means for the person who asked. */
@@ -106,29 +116,27 @@ export async function disconnect(
   if (organizations.length === 0) throw notFound('The organization')
   const wanted = rows.filter((row) => mailbox_id === undefined || row.id === mailbox_id)
   if (mailbox_id !== undefined && wanted.length === 0) throw notFound('The mailbox')
-  for (const { id } of wanted) {
-    const now = ctx.clock.now()
-    await door.batch([
-      repo.update(id, {
-        status: 'disconnected',
-        disconnected_at: now,
-        watch_expires_at: null,
-        push: 'off',
-        updated_at: now,
-      }),
-      recordAudit(ctx, {
-        org_id,
-        action: 'mailbox.disconnected',
-        entity: 'mailbox',
-        entity_id: id,
-        fields: ['status'],
-      }),
-    ])
+  let left = 0
+  for (const { id, status } of wanted) {
+    if (status !== 'disconnected') await markDisconnected(ctx, org_id, id)
     const wiped = await ctx.mailboxes(id).disconnect()
-    if (!wiped.ok)
-      throw new AppError('unavailable', 'The tokens could not be wiped yet. Please try again.', {
-        retry_after_seconds: 10,
-      })
+    if (!wiped.ok) left++
   }
+  if (left > 0)
+    throw new AppError('unavailable', 'The tokens could not be wiped yet. Please try again.', {
+      retry_after_seconds: 10,
+    })
   return { disconnected: wanted.map(({ id }) => id) }
+}
+
+async function markDisconnected(ctx: Ctx, org_id: string, id: string): Promise<void> {
+  const now = ctx.clock.now()
+  const gone = { status: 'disconnected', disconnected_at: now, watch_expires_at: null, push: 'off' } as const
+  const fields = ['status']
+  await ctx.db
+    .org({ org_id, visibility: 'all' })
+    .batch([
+      repo.update(id, gone, now),
+      recordAudit(ctx, { org_id, action: 'mailbox.disconnected', entity: 'mailbox', entity_id: id, fields }),
+    ])
 }

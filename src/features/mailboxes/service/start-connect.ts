@@ -36,7 +36,7 @@ export async function startConnect(
   const door = ctx.db.org({ org_id, visibility: 'all' })
   const [organizations, rows] = await door.batch([
     repo.organizationExists(),
-    repo.findById(expected.mailbox_id ?? org_id),
+    repo.findAccount(expected.mailbox_id ?? org_id),
   ])
   if (organizations.length === 0) throw notFound('The organization')
   const mailbox = rows[0]

@@ -40,17 +40,24 @@ export const postNotice: Job<z.infer<typeof payload>, Ctx> = {
   },
 }
 
-const wake = (event: EventType, id: 'lead_id' | 'mailbox_id'): Subscriber => ({
+const wake = (
+  event: EventType,
+  id: 'lead_id' | 'mailbox_id',
+  settles: (payload: DomainEvent['payload']) => boolean = () => true,
+): Subscriber => ({
   event,
   job: postNotice.name,
   queue: postNotice.queue,
-  payload: ({ payload: { [id]: value } }: DomainEvent) => (value === undefined ? null : { [id]: value }),
+  payload: ({ payload }: DomainEvent) => {
+    const value = payload[id]
+    return value === undefined || !settles(payload) ? null : { [id]: value }
+  },
 })
 
-/** Whatever may settle a lead's outcome wakes its notice. */
+/** Whatever may settle a lead's outcome wakes its notice; what another event is sure to follow does not. */
 export const noticeSubscribers: readonly Subscriber[] = [
-  wake('lead.created', 'lead_id'),
-  wake('draft.ready', 'lead_id'),
+  wake('lead.created', 'lead_id', ({ draft_id }) => draft_id === undefined),
+  wake('draft.ready', 'lead_id', ({ decision }) => decision !== 'auto_send'),
   wake('message.sent', 'lead_id'),
   wake('send.ended', 'lead_id'),
   wake('mailbox.reconnect_required', 'mailbox_id'),

@@ -1,5 +1,4 @@
 // A send as RFC 5322 bytes. nodemailer encodes, folds and keeps line breaks out of headers; what it gets is cleaned before all the same.
-import MailComposer from 'nodemailer/lib/mail-composer'
 import type { SendKind } from '#kernel/vocabulary'
 
 /** The row, as `sends` has it. `from_email` is the mailbox's address, if it leaves from one. */
@@ -37,6 +36,8 @@ export function senderOf(config: { FROM_EMAIL?: string | undefined; BASE_URL: st
 }
 
 export async function composeMail(mail: OutgoingMail, sender: string, date: Date): Promise<Uint8Array> {
+  // Loaded with the first mail: most isolates answer requests and send none.
+  const { default: MailComposer } = await import('nodemailer/lib/mail-composer')
   return new MailComposer({
     from: { name: oneLine(mail.from_name ?? ''), address: mail.from_email ?? sender },
     to: { name: oneLine(mail.to_name ?? ''), address: mail.to_email },

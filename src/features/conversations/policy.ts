@@ -1,7 +1,0 @@
-/** The part of a change that is not so already. */
-export function realChange<C extends object>(current: Record<keyof C, unknown>, change: C): Partial<C> {
-  const entries = Object.entries(change).filter(
-    ([field, value]) => value !== undefined && value !== current[field as keyof C],
-  )
-  return Object.fromEntries(entries) as Partial<C>
-}
