@@ -110,4 +110,5 @@ export function pageOf<S extends z.ZodType>(item: S) {
 
 export const instantOut = z
   .date()
-  .openapi({ type: 'string', format: 'date-time', example: '2026-11-20T09:30:00.000Z' })
+  // Without `type`, which would hide `nullable`: a date is a string there anyway.
+  .openapi({ format: 'date-time', example: '2026-11-20T09:30:00.000Z' })
