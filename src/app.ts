@@ -13,6 +13,7 @@ import { notificationRoutes } from '#features/notifications'
 import { operationsRoutes } from '#features/operations'
 import { organizationRoutes } from '#features/organizations'
 import { sendRoutes } from '#features/sending'
+import { apiConventions } from '#http/conventions'
 import { createDocs } from '#http/docs'
 import { onError, onNotFound } from '#http/errors'
 import { idempotency } from '#http/idempotency'
@@ -52,7 +53,7 @@ docs.describe(published)
 
 export function createApp(overrides: Pick<CtxOptions, 'clock' | 'fetch'> = {}) {
   const app = new Hono<AppEnv>()
-    .use(requestId, secure, allowOrigins, limitBody, provideContext(overrides), idempotency)
+    .use(requestId, secure, allowOrigins, limitBody, provideContext(overrides), apiConventions, idempotency)
     .route('/', published)
     .route('/api', api)
   app.onError(onError)
