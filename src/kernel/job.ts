@@ -16,6 +16,8 @@ export interface Job<P, C> {
   queue: QueueName
   payload: z.ZodType<P>
   run(ctx: C, payload: P): Promise<JobOutcome>
+  /** Several messages of one batch as one, for a job whose cost is in its round trips. */
+  merge?(payloads: P[]): P
 }
 
 /** A job whose payload type is not of interest (registries). `never` makes every job assignable. */
@@ -24,4 +26,5 @@ export interface AnyJob<C> {
   queue: QueueName
   payload: z.ZodType
   run(ctx: C, payload: never): Promise<JobOutcome>
+  merge?(payloads: never[]): unknown
 }

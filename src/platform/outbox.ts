@@ -17,7 +17,8 @@ export function recordEvent(
   return q.insert(events).values({ ...event, as_of: ctx.clock.now() })
 }
 
-const relayPayload = z.object({ event_ids: z.array(z.uuid()).max(1000) })
+const RELAY_LIMIT = 500
+const relayPayload = z.object({ event_ids: z.array(z.uuid()).max(10_000) })
 
 /** Wakes the relay for events that have just been committed. A lost kick costs a minute: the sweep finds them. */
 export function kick(ctx: Ctx, event_ids: string[]): void {
@@ -37,15 +38,16 @@ export function relayJob(subscribers: readonly Subscriber[]): Job<z.infer<typeof
     name: 'relay-events',
     queue: 'events',
     payload: relayPayload,
+    merge: (payloads) => ({ event_ids: payloads.flatMap(({ event_ids }) => event_ids) }),
     run: async (ctx, { event_ids }) => {
-      await relay(ctx, subscribers, inArray(events.id, event_ids))
+      for (let relayed = RELAY_LIMIT; relayed === RELAY_LIMIT; )
+        relayed = await relay(ctx, subscribers, inArray(events.id, event_ids))
     },
   }
 }
 
 /** Events older than this were not kicked, or the kick was lost. */
 const KICK_GRACE_SECONDS = 15
-const RELAY_LIMIT = 500
 
 export function relaySweep(subscribers: readonly Subscriber[]): Sweep<Ctx> {
   return {
@@ -94,10 +96,14 @@ async function relay(
     q
       .update(events)
       .set({ dispatched_at: ctx.clock.now() })
+      // With the condition of the partial index: without it every mark would read the whole table.
       .where(
-        inArray(
-          events.id,
-          rows.map((row) => row.id),
+        and(
+          isNull(events.dispatched_at),
+          inArray(
+            events.id,
+            rows.map((row) => row.id),
+          ),
         ),
       ),
   ])

@@ -24,7 +24,7 @@ export async function consume(
   overrides: Pick<CtxOptions, 'clock' | 'fetch'> = {},
 ): Promise<void> {
   const queue = batch.queue.replace(/^inlet-/, '')
-  const waiting = [...batch.messages]
+  const waiting = mergeMessages(batch.messages, jobs)
   const worker = async (): Promise<void> => {
     for (let message = waiting.shift(); message; message = waiting.shift()) {
       const parsed = envelope.safeParse(message.body)
@@ -44,10 +44,40 @@ export async function consume(
   await Promise.all(Array.from({ length: CONCURRENCY }, worker))
 }
 
+type QueueMessage = Pick<Message, 'body' | 'attempts' | 'ack' | 'retry'>
+
+/** What a job can do at once becomes one message, which is acked or retried as one. */
+function mergeMessages(messages: readonly Message[], jobs: readonly AppJob[]): QueueMessage[] {
+  const groups = new Map<AppJob, { message: Message; payload: unknown }[]>()
+  const single: QueueMessage[] = []
+  for (const message of messages) {
+    const body = envelope.safeParse(message.body)
+    const job = body.success ? jobs.find(({ name, merge }) => merge && name === body.data.job) : undefined
+    const payload = job?.payload.safeParse(body.data?.payload)
+    if (job && payload?.success)
+      groups.set(job, [...(groups.get(job) ?? []), { message, payload: payload.data }])
+    else single.push(message)
+  }
+  const merged = [...groups].map(([job, group]): QueueMessage => {
+    const parts = group.map(({ message }) => message)
+    return {
+      body: { job: job.name, payload: job.merge?.(group.map(({ payload }) => payload) as never[]) },
+      attempts: Math.max(...parts.map(({ attempts }) => attempts)),
+      ack: () => {
+        for (const part of parts) part.ack()
+      },
+      retry: (options) => {
+        for (const part of parts) part.retry(options)
+      },
+    }
+  })
+  return [...merged, ...single]
+}
+
 async function handle(
   ctx: Ctx,
   queue: string,
-  message: Message,
+  message: QueueMessage,
   body: z.infer<typeof envelope> | null,
   jobs: readonly AppJob[],
 ): Promise<void> {
@@ -100,7 +130,7 @@ async function bury(
   ctx: Ctx,
   queue: string,
   body: z.infer<typeof envelope> | null,
-  message: Message,
+  message: QueueMessage,
   failure: Failure,
 ): Promise<void> {
   const org_id = z.uuid().safeParse(body?.payload.org_id)

@@ -273,3 +273,46 @@ describe('every answer', () => {
     expect((await preflight('http://evil.test')).headers.get('Access-Control-Allow-Origin')).toBeNull()
   })
 })
+
+describe('messages of one batch that a job can do at once', () => {
+  it('are one run, acked together', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    for (let i = 0; i < 5; i++)
+      await world.request('POST', `/lead/${org.slug}`, {
+        body: { email: `p${i}@buyer.test`, message: `Hello ${i}` },
+      })
+    const kicks = world.queued.splice(0)
+    const acked: string[] = []
+    const messages = kicks.map(({ body }, i) => ({
+      id: String(i),
+      timestamp: new Date(),
+      body,
+      attempts: 1,
+      ack: () => void acked.push(String(i)),
+      retry: () => undefined,
+    }))
+    const batch = {
+      queue: 'inlet-events',
+      messages,
+      ackAll: () => undefined,
+      retryAll: () => undefined,
+      metadata: { metrics: { backlogCount: 0, backlogBytes: 0 } },
+    } as MessageBatch
+    await consume(batch, world.env, { waitUntil: () => undefined }, jobs)
+    const [rows] = await world.sql(
+      q.select({ dispatched_at: events.dispatched_at }).from(events).where(eq(events.org_id, org.id)),
+    )
+    expect({
+      kicks: kicks.length,
+      acked: acked.length,
+      relayed: rows.filter((row) => row.dispatched_at !== null).length,
+      drafts: world.queued.filter(({ queue }) => queue === 'drafts').length,
+    }).toEqual({
+      kicks: 5,
+      acked: 5,
+      relayed: 15,
+      drafts: 5,
+    })
+  })
+})
