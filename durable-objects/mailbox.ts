@@ -48,7 +48,9 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
     await this.persist()
     await this.setAlarm(Date.now() + ALARM_AFTER_CRASH_MS)
     const ctx = this.#context()
-    await renewOnce(ctx, this.#account, this.#deps)
+    const watched = await renewOnce(ctx, this.#account, this.#deps)
+    // What the first sync takes in is answered while it still runs, and only from a connected mailbox.
+    if (watched.ok && isConnected(this.held)) await this.#report(ctx, true, false)
     return this.#sync(ctx, true)
   }
 
