@@ -22,6 +22,8 @@ export const audit_logs = pgTable(
   (t) => [
     primaryKey({ columns: [t.org_id, t.id] }),
     index('audit_logs_entity').on(t.org_id, t.entity, t.entity_id),
+    // Rows come in the order of time, so a few bytes a page tell the sweep where the last hour begins.
+    index('audit_logs_created').using('brin', t.created_at),
     oneOf('audit_logs_actor_type', t.actor_type, actorTypes),
   ],
 )

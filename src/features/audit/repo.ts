@@ -1,6 +1,6 @@
-import { and, desc, eq, gt, isNotNull, lt, or, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, lt, notExists, or, sql } from 'drizzle-orm'
 import { q, raw } from '#db/client'
-import { audit_logs } from '#db/schema/audit'
+import { audit_chain, audit_logs } from '#db/schema/audit'
 import type { Cursor } from '#kernel/page'
 
 export type AuditRow = typeof audit_logs.$inferInsert
@@ -51,11 +51,15 @@ export function verify(org_id: string) {
   )
 }
 
-/** Organizations whose log has grown lately. Older leftovers are chained by `verify`. */
-export function listGrown(since: Date, limit: number) {
+/** Organizations that have lately written what is not chained yet. Older leftovers are chained by `verify`. */
+export function listGrown(seconds: number, limit: number) {
+  const link = q
+    .select({ seq: audit_chain.seq })
+    .from(audit_chain)
+    .where(and(eq(audit_chain.org_id, audit_logs.org_id), eq(audit_chain.audit_id, audit_logs.id)))
   return q
     .selectDistinct({ org_id: audit_logs.org_id })
     .from(audit_logs)
-    .where(and(isNotNull(audit_logs.org_id), gt(audit_logs.created_at, since)))
+    .where(and(gt(audit_logs.created_at, sql`now() - make_interval(secs => ${seconds})`), notExists(link)))
     .limit(limit)
 }
