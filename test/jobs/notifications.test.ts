@@ -105,7 +105,7 @@ describe('the notice of a lead', () => {
     for (const key of [{ lead_id: arrival.lead_id }, { notice_id: arrival.notice_id }]) await deliver(key)
     expect(slack.posted).toEqual([
       {
-        url: 'http://slack.test/services/T000000001/B000000001/X000000001',
+        url: expect.stringContaining('/services/T000000001/B000000001/X000000001'),
         text: [
           '*New lead for Demo: &lt;!channel&gt; (ada@buyer.test)*',
           `Pricing? – Ten seats? &lt;https://evil.test|click&gt; ${'x'.repeat(102)}…`,

@@ -19,6 +19,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     DATABASE_URL: string
     NEON_GATEWAY_URL: string
     google: string
+    slack_webhook: string
   }
   project.provide('ownerUrl', services.ownerUrl)
   project.provide('googleUrl', services.google)

@@ -7,6 +7,8 @@ import { ensureRuntimeLogin, migrateDatabase } from '../../scripts/migrate.ts'
 import { freePort } from '../../scripts/stack/free-ports.ts'
 import { startGateway } from '../../scripts/stack/gateway.ts'
 import { startGoogle } from '../../scripts/stack/emulators/google.ts'
+import { startSlack } from '../../scripts/stack/emulators/slack.ts'
+import { SLACK_HOOK_PATH } from '../../scripts/stack/emulators/slack-names.ts'
 import { startPostgres } from '../../scripts/stack/postgres.ts'
 import { runtimeUrl } from '../../scripts/stack/runtime-login.ts'
 
@@ -34,15 +36,17 @@ const google = await startGoogle({
     serviceAccount: 'push@test.iam.gserviceaccount.com',
   },
 })
+const slack = await startSlack({ port: await freePort(), stateDir: join(dataDir, 'google') })
 await fetch(`${google.url}/_shim/push`, { method: 'POST', body: JSON.stringify({ on: false }) })
 process.stdout.write(
-  `${JSON.stringify({ ownerUrl: postgres.ownerUrl, DATABASE_URL: runtimeUrl(postgres.ownerUrl, RUNTIME_PASSWORD), NEON_GATEWAY_URL: gateway.url, google: google.url })}\n`,
+  `${JSON.stringify({ ownerUrl: postgres.ownerUrl, DATABASE_URL: runtimeUrl(postgres.ownerUrl, RUNTIME_PASSWORD), NEON_GATEWAY_URL: gateway.url, google: google.url, slack_webhook: `${slack.url}${SLACK_HOOK_PATH}` })}\n`,
 )
 process.stdin.resume()
 process.stdin.on('close', () => void stop())
 
 async function stop(): Promise<void> {
   await google.close()
+  await slack.close()
   await gateway.close()
   await postgres.stop()
   rmSync(dataDir, { recursive: true, force: true })

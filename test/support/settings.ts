@@ -1,10 +1,11 @@
-/** Settings of the Worker under test. No provider is reachable: tests that need one put a fake behind the same settings. */
+/** Settings of the Worker under test. Google and Slack are the emulators; for an AI a test puts a fake behind the same settings. */
 export function workerSettings(services: {
   DATABASE_URL: string
   NEON_GATEWAY_URL: string
   google: string
+  slack_webhook: string
 }): Record<string, string> {
-  const { DATABASE_URL, NEON_GATEWAY_URL, google } = services
+  const { DATABASE_URL, NEON_GATEWAY_URL, google, slack_webhook } = services
   return {
     DATABASE_URL,
     NEON_GATEWAY_URL,
@@ -27,7 +28,7 @@ export function workerSettings(services: {
     GOOGLE_ISSUER: google,
     GOOGLE_JWKS_URL: `${google}/oauth2/v3/certs`,
     GMAIL_API_BASE: google,
-    SLACK_WEBHOOK_URL: 'http://slack.test/services/T000000001/B000000001/X000000001',
+    SLACK_WEBHOOK_URL: slack_webhook,
     RATE_LIMIT_FORM_PER_MINUTE: '0',
     RATE_LIMIT_LOGIN_PER_MINUTE: '0',
   }
