@@ -78,7 +78,7 @@ export async function exchangeCode(
       account: { subject: claims.sub, email: claims.email },
     })
   } catch (error) {
-    return describeOAuthError(error, 'grant_refused', 'permanent')
+    return describeOAuthError(ctx, error, 'grant_refused', 'permanent')
   }
 }
 
@@ -101,7 +101,7 @@ export async function refreshTokens(
     const tokens = await oauth.processRefreshTokenResponse(server, client, response)
     return succeed({ ...read(ctx, tokens), refresh_token: tokens.refresh_token ?? refresh_token })
   } catch (error) {
-    return describeOAuthError(error, 'grant_dead', 'auth')
+    return describeOAuthError(ctx, error, 'grant_dead', 'auth')
   }
 }
 
@@ -114,6 +114,7 @@ function read(ctx: Ctx, tokens: oauth.TokenEndpointResponse): { access_token: st
 
 /** `invalid_grant` is the person's doing; `invalid_client` is our own setting, and must disconnect nobody. */
 function describeOAuthError(
+  ctx: Ctx,
   error: unknown,
   refused: string,
   kind: 'auth' | 'permanent',
@@ -139,5 +140,8 @@ function describeOAuthError(
     if (status >= 500 || status === 429)
       return fail('transient', 'provider_unavailable', `The provider answered ${status}.`)
   }
+  // A wrong issuer or key set is a setting of the operator, who finds its name here.
+  if (error instanceof oauth.OperationProcessingError)
+    ctx.log.warn('oauth.unreadable_answer', { code: error.code ?? error.name, reason: error.message })
   return fail('transient', 'unreadable_answer', 'The answer of the provider cannot be read.')
 }

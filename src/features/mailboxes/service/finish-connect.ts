@@ -64,8 +64,8 @@ export async function finishConnect(ctx: Ctx, params: URLSearchParams): Promise<
       account_subject: grant.account.subject,
       email: grant.account.email,
       email_norm,
-      // A running mailbox is not stopped because somebody left a box unticked today.
-      status: refused === null ? 'connecting' : known?.status === 'connected' ? 'connected' : refused,
+      // A running mailbox goes on answering while it is connected anew, and also when somebody left a box unticked today.
+      status: known?.status === 'connected' ? 'connected' : (refused ?? 'connecting'),
       now: ctx.clock.now(),
     }),
     recordAudit(ctx, {
