@@ -1,7 +1,7 @@
 // The wall between organizations, as the database itself holds it: a new table that lacks any of it fails here.
 import { neon } from '@neondatabase/serverless'
 import { eq, sql } from 'drizzle-orm'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, inject, it } from 'vitest'
 import { DatabaseError, q, raw } from '#db/client'
 import { audit_logs } from '#db/schema/audit'
 import { contacts } from '#db/schema/conversations'
@@ -216,6 +216,35 @@ describe('the audit log', () => {
       ),
     )
     expect(links.rows).toEqual([{ n: 30 }])
+  })
+
+  it('shows a row that was changed, and a last row that was removed, by the owner of the tables', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    const rows = Array.from({ length: 5 }, () => entry(org.id))
+    await world.sql(q.insert(audit_logs).values(rows))
+    const owner = await org.as('owner')
+    const verify = async () =>
+      (await world.request('GET', '/api/v1/audit-logs/verify', { token: owner.token })).json()
+    expect(await verify()).toEqual({ ok: true, checked: 5, unchained: 0 })
+    const order = await world.sql(
+      raw<{ audit_id: string }>(sql`select audit_id from audit_chain where org_id = ${org.id} order by seq`),
+    )
+    const chained = order[0].rows.map((row) => row.audit_id)
+    // What no role of the product can do: the owner takes the rules away, forges, and puts them back.
+    const tamper = neon(inject('ownerUrl'))
+    const forge = (statement: string, id: string | undefined) =>
+      tamper.transaction([
+        tamper.query('alter table audit_logs no force row level security'),
+        tamper.query('alter table audit_logs disable trigger audit_logs_append_only'),
+        tamper.query(statement, [id]),
+        tamper.query('alter table audit_logs enable trigger audit_logs_append_only'),
+        tamper.query('alter table audit_logs force row level security'),
+      ])
+    await forge('delete from audit_logs where id = $1', chained[4])
+    expect(await verify()).toEqual({ ok: false, checked: 5, unchained: 0, broken_at: 5 })
+    await forge("update audit_logs set action = 'forged' where id = $1", chained[2])
+    expect(await verify()).toEqual({ ok: false, checked: 5, unchained: 0, broken_at: 3 })
   })
 
   it('keeps another organization’s rows out of the list', async () => {
