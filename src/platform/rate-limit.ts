@@ -44,6 +44,12 @@ export function refuseTaken(ctx: Ctx, slots: readonly Slot[], answer: { rows: { 
   refuse(Math.max(0, ...waits))
 }
 
+/** The 429 for a slot that a statement of another kind did not grant (SQL: ingest_inbound). */
+export function rememberTaken(ctx: Ctx, { key }: Slot, wait_seconds: number): AppError {
+  remember(key, wait_seconds, ctx.clock.now())
+  return tooMany(wait_seconds)
+}
+
 /** Throws 429 without asking the database when this isolate has just been told so. */
 export function refuseKnown(ctx: Ctx, slots: readonly Slot[]): void {
   const now = ctx.clock.now().getTime()
@@ -66,8 +72,11 @@ function remember(key: string, wait_seconds: number, now: Date): void {
 }
 
 function refuse(wait_seconds: number): void {
-  if (wait_seconds <= 0) return
-  throw new AppError('rate_limited', `Too many attempts. Please wait ${wait_seconds} seconds.`, {
+  if (wait_seconds > 0) throw tooMany(wait_seconds)
+}
+
+function tooMany(wait_seconds: number): AppError {
+  return new AppError('rate_limited', `Too many attempts. Please wait ${wait_seconds} seconds.`, {
     retry_after_seconds: wait_seconds,
   })
 }

@@ -203,4 +203,52 @@ describe('POST /lead/{company_slug}', () => {
     )
     expect(audit.length).toBeGreaterThan(0)
   })
+
+  it('takes two inquiries that differ only in a custom field for two', async () => {
+    const world = createWorld()
+    const org = await world.organization({ reply_mode: 'off' })
+    const first = await post(world, org.slug, { ...lead, custom: { room: 'blue', guests: 2 } })
+    const second = await post(world, org.slug, { ...lead, custom: { room: 'red', guests: 2 } })
+    const again = await post(world, org.slug, { custom: { guests: 2, room: 'blue' }, ...lead })
+    expect([first.status, second.status, again.status]).toEqual([201, 201, 200])
+    expect([first.body.leadId === second.body.leadId, first.body.leadId === again.body.leadId]).toEqual([
+      false,
+      true,
+    ])
+    const keyed = { 'Idempotency-Key': 'one' }
+    expect((await post(world, org.slug, { ...lead, custom: { room: 'blue' } }, keyed)).status).toBe(201)
+    expect((await post(world, org.slug, { ...lead, custom: { room: 'red' } }, keyed)).status).toBe(422)
+  })
+
+  it.each([
+    ['203.0.113.77', '203.0.113.0/24'],
+    ['2001:db8::1', '2001:db8:0::/48'],
+    ['::ffff:203.0.113.77', '203.0.113.0/24'],
+    ['nonsense', null],
+  ])('keeps of the address %s no more than %s', async (ip, kept) => {
+    const world = createWorld()
+    const org = await world.organization({ reply_mode: 'off' })
+    await post(world, org.slug, lead, { 'CF-Connecting-IP': ip })
+    const [rows] = await world.sql(
+      q.select({ ip: audit_logs.ip }).from(audit_logs).where(eq(audit_logs.org_id, org.id)),
+    )
+    expect(rows).toEqual([{ ip: kept }])
+  })
+
+  it('counts a whole IPv6 network as one sender, and does not ask the database about one that is over', async () => {
+    const world = createWorld({ RATE_LIMIT_FORM_PER_MINUTE: '2' })
+    const org = await world.organization({ reply_mode: 'off' })
+    const network = `2001:db8:${Math.floor(Math.random() * 65_535).toString(16)}:1`
+    const from = async (host: number) => {
+      const headers = { 'CF-Connecting-IP': `${network}::${host}` }
+      const { response } = await post(world, org.slug, { ...lead, message: `message ${host}` }, headers)
+      return [response.status, /desc="(\d+)"/.exec(response.headers.get('Server-Timing') ?? '')?.[1]]
+    }
+    expect([await from(1), await from(2), await from(3), await from(4)]).toEqual([
+      [201, '1'],
+      [201, '1'],
+      [429, '1'],
+      [429, '0'],
+    ])
+  })
 })

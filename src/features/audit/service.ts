@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js'
 import type { Actor } from '#kernel/actor'
 import { actorId } from '#kernel/actor'
 import { type Cursor, toPage } from '#kernel/page'
@@ -34,9 +35,14 @@ export function recordAudit(ctx: Ctx, entry: AuditEntry) {
 
 /** /24 or /48: enough to see a pattern, too little to find a person. */
 export function truncateIp(ip: string | null): string | null {
-  if (ip === null) return null
-  if (ip.includes(':')) return `${ip.split(':').slice(0, 3).join(':')}::/48`
-  return `${ip.split('.').slice(0, 3).join('.')}.0/24`
+  if (ip === null || !ipaddr.isValid(ip)) return null
+  const address = ipaddr.process(ip)
+  return address instanceof ipaddr.IPv6
+    ? `${address.parts
+        .slice(0, 3)
+        .map((part) => part.toString(16))
+        .join(':')}::/48`
+    : `${address.octets.slice(0, 3).join('.')}.0/24`
 }
 
 const CHAIN_LIMIT = 1000

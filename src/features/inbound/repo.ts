@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
-import { q, raw } from '#db/client'
+import { DatabaseError, q, raw } from '#db/client'
 import { dead_letters } from '#db/schema/platform'
+import { AppError } from '#kernel/errors'
 
 /** What `ingest_inbound` (migrations) takes. Ids come from us, so that events can be kicked without reading them back. */
 export interface Ingest {
@@ -54,11 +55,18 @@ export type IngestOutcome =
       classification: string
     }
   | { outcome: 'duplicate'; lead_id?: string; message_id?: string; conversation_id?: string }
-  | { outcome: 'own_send' | 'ignored' | 'key_reused' | 'raced' | 'unknown_organization' }
+  | { outcome: 'own_send' | 'ignored' | 'key_reused' | 'unknown_organization' }
+  | { outcome: 'raced' }
   | { outcome: 'rate_limited'; retry_after_seconds: number }
 
 export function ingest(input: Ingest) {
   return raw<{ result: IngestOutcome }>(sql`select ingest_inbound(${JSON.stringify(input)}::jsonb) as result`)
+}
+
+/** Postgres refuses the values themselves (SQLSTATE classes 22, 23 and 54), and will do so however often it is asked. */
+export function isUnstorable(error: unknown): boolean {
+  if (error instanceof DatabaseError) return /^(?:22|23|54)/.test(error.code)
+  return error instanceof AppError && error.code === 'invalid'
 }
 
 export function insertDeadLetter(row: typeof dead_letters.$inferInsert) {

@@ -31,6 +31,8 @@ export interface MailContext {
   /** All mailboxes and send-as addresses of the organization, normalized. */
   readonly own_addresses: readonly string[]
   readonly mailbox_email: string
+  /** It lies in the account's Sent folder: whatever its From says, the account wrote it. */
+  readonly in_sent?: boolean
   /** What this thread already got from outside: bodies, or `normalizeBody` of them. */
   readonly earlier_inbound_bodies: readonly string[]
   /** What our own automatic mail carries in a header; a mail that brings it back is part of a loop. */
@@ -197,8 +199,17 @@ export function classifyMail(mail: ParsedMail, context: MailContext): MailVerdic
   )
   const from = mail.from === null ? null : baseOf(mail.from.email)
   // Our own automatic mail, synced from the Sent folder, is ours before it is automatic.
-  const ownRule: Rule = ['own_mail', from !== null && own.has(from) ? from : null, 'own']
-  const rules = [...readReportRules(mail), ownRule, ...readMachineRules(mail, context, own)]
+  const sent = context.in_sent === true
+  const ownRule: Rule = [
+    'own_mail',
+    from !== null && (sent || own.has(from)) ? from : sent ? 'sent' : null,
+    'own',
+  ]
+  const reports = readReportRules(mail)
+  const rules = [
+    ...(sent ? [ownRule, ...reports] : [...reports, ownRule]),
+    ...readMachineRules(mail, context, own),
+  ]
   const decided = rules.find(([, found]) => found !== null)
   const classification = decided?.[2] ?? 'human'
   const objections = readObjections(mail, own)

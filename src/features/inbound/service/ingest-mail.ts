@@ -1,6 +1,6 @@
 import { domainOf, normalizeEmail } from '#kernel/email-address'
 import type { MailboxProviderName } from '#kernel/vocabulary'
-import type { Ctx } from '#platform/context'
+import type { Ctx, Door } from '#platform/context'
 import { sha256Hex } from '#platform/crypto'
 import { classifyMail, type MailVerdict } from '../policy/automated-mail'
 import { readDmarc } from '../policy/authentication'
@@ -22,44 +22,55 @@ export interface ArrivedMail {
 }
 
 /**
- * Makes of one raw mail what there is to make. Exactly once by (mailbox, provider message id). A mail that cannot be read
- * becomes a dead letter, so that the mailbox goes on behind it. Throws when the database does not answer.
+ * Makes of one raw mail what there is to make. Exactly once by (mailbox, provider message id). A mail that cannot be read or
+ * stored becomes a dead letter, so that the mailbox goes on behind it. Throws when the database does not answer.
  */
 export async function ingestMail(ctx: Ctx, mail: ArrivedMail): Promise<'new' | 'known' | 'dead'> {
   const door = ctx.db.org({ org_id: mail.org_id, visibility: 'all' })
   // Loaded with the first mail: parsing brings a third of the code, and most isolates answer requests.
   const { parseMessage, UnparsableMail } = await import('./parse-message')
-  let parsed: ParsedMail
+  let input: Parameters<typeof storeInbound>[2]
   try {
-    parsed = await parseMessage(mail.raw)
+    input = await toInput(mail, await parseMessage(mail.raw))
   } catch (error) {
-    const reason = error instanceof UnparsableMail ? error.reason : 'broken'
-    ctx.log.warn('mail.unparsable', { mailbox_id: mail.mailbox.id, reason, bytes: mail.raw.byteLength })
-    await door.batch([
-      repo.insertDeadLetter({
-        id: ctx.newId(),
-        org_id: mail.org_id,
-        queue: 'mailbox',
-        job: 'ingest-mail',
-        payload: {
-          org_id: mail.org_id,
-          mailbox_id: mail.mailbox.id,
-          provider_message_id: mail.provider_message_id,
-        },
-        failure: { kind: 'permanent', code: `mail_${reason}`, message: 'The mail cannot be read.' },
-        attempts: 1,
-      }),
-    ])
-    return 'dead'
+    return bury(ctx, door, mail, error instanceof UnparsableMail ? error.reason : 'broken')
   }
+  try {
+    const { outcome } = await storeInbound(ctx, door, input)
+    return outcome === 'created' ? 'new' : 'known'
+  } catch (error) {
+    if (repo.isUnstorable(error)) return bury(ctx, door, mail, 'unstorable')
+    throw error
+  }
+}
 
+async function bury(ctx: Ctx, door: Door, mail: ArrivedMail, reason: string): Promise<'dead'> {
+  const { org_id, provider_message_id } = mail
+  const mailbox_id = mail.mailbox.id
+  ctx.log.warn('mail.dead', { mailbox_id, reason, bytes: mail.raw.byteLength })
+  await door.batch([
+    repo.insertDeadLetter({
+      id: ctx.newId(),
+      org_id,
+      queue: 'mailbox',
+      job: 'ingest-mail',
+      payload: { org_id, mailbox_id, provider_message_id },
+      failure: { kind: 'permanent', code: `mail_${reason}`, message: 'The mail cannot be read.' },
+      attempts: 1,
+    }),
+  ])
+  return 'dead'
+}
+
+async function toInput(mail: ArrivedMail, parsed: ParsedMail): Promise<Parameters<typeof storeInbound>[2]> {
   const verdict = classifyMail(parsed, {
     own_addresses: mail.own_addresses,
     mailbox_email: mail.mailbox.email,
+    in_sent: mail.sent,
     earlier_inbound_bodies: [],
   })
   const email_norm = parsed.from === null ? null : normalizeEmail(parsed.from.email)
-  const outcome = await storeInbound(ctx, door, {
+  return {
     source: mail.mailbox.provider === 'google' ? 'gmail' : 'outlook',
     message: await toMessage(mail, parsed, verdict, email_norm),
     contact:
@@ -73,8 +84,7 @@ export async function ingestMail(ctx: Ctx, mail: ArrivedMail): Promise<'new' | '
     in_sent: mail.sent,
     ...ownSendId(parsed),
     ...(verdict.classification === 'bounce' ? { bounce: toBounce(parsed, verdict) } : {}),
-  })
-  return outcome.outcome === 'created' ? 'new' : 'known'
+  }
 }
 
 async function toMessage(

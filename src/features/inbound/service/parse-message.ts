@@ -89,10 +89,8 @@ function readId(mail: Email): MessageId {
 
 function readDate(date: string | undefined): string | null {
   const time = date === undefined ? Number.NaN : Date.parse(date)
-  if (Number.isNaN(time)) return null
-  const iso = new Date(time).toISOString()
-  // Years beyond four digits are valid in JavaScript and in no mail.
-  return /^\d{4}-/.test(iso) ? iso : null
+  // Before the first mail, or beyond four digits: valid in JavaScript, in no mail, and the year 0 not even in Postgres.
+  return time >= 0 && time < Date.UTC(10_000, 0) ? new Date(time).toISOString() : null
 }
 
 /** A text part that only asks for another program stands for no text. */

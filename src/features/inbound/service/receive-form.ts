@@ -1,7 +1,9 @@
+import { canonicalJson } from '#kernel/canonical-json'
 import { AppError } from '#kernel/errors'
 import { normalizeEmail } from '#kernel/email-address'
 import type { Ctx } from '#platform/context'
 import { derivedUuid, sha256Hex } from '#platform/crypto'
+import { ipSubject, refuseKnown, rememberTaken, slotFor } from '#platform/rate-limit'
 import { normalizeBody } from '../policy/automated-signs'
 import { cleanLine, cleanText } from './clean-text'
 import { storeInbound } from './store-inbound'
@@ -43,14 +45,15 @@ export async function receiveForm(
       errors: [{ path: 'email', message: 'is not an address' }],
     })
   const now = ctx.clock.now()
-  const request_hash = await sha256Hex(JSON.stringify(input, Object.keys(input).sort()))
+  const request_hash = await sha256Hex(canonicalJson(input))
   const key = idempotency_key ?? `${request_hash}:${Math.floor(now.getTime() / (DEDUPE_MINUTES * 60_000))}`
   const lead_id = await derivedUuid(`lead:${slug}:${key}`)
   const text = [input.message, input.service === undefined ? undefined : `Service: ${input.service}`]
     .filter((part) => part !== undefined)
     .join('\n\n')
   const body = normalizeBody(text)
-  const limit = ctx.config.RATE_LIMIT_FORM_PER_MINUTE
+  const slot = await slotFor(ctx, 'form', ipSubject(ctx.origin.ip), ctx.config.RATE_LIMIT_FORM_PER_MINUTE)
+  refuseKnown(ctx, [slot])
 
   const outcome = await storeInbound(
     ctx,
@@ -76,9 +79,7 @@ export async function receiveForm(
       },
       custom: { ...input.custom, ...(input.page_url === undefined ? {} : { page_url: input.page_url }) },
       request_hash,
-      ...(limit > 0
-        ? { rate_limit: { key: await sha256Hex(`form:${ctx.origin.ip ?? 'unknown'}`), limit } }
-        : {}),
+      rate_limit: slot,
     },
     lead_id,
   )
@@ -86,15 +87,12 @@ export async function receiveForm(
     case 'unknown_organization':
       throw new AppError('not_found', 'There is no such form.')
     case 'rate_limited':
-      throw new AppError('rate_limited', 'Too many messages from here. Please wait a moment.', {
-        retry_after_seconds: outcome.retry_after_seconds,
-      })
+      throw rememberTaken(ctx, slot, outcome.retry_after_seconds)
     case 'key_reused':
       throw new AppError('unprocessable', 'This Idempotency-Key came with another body before.')
     case 'created':
       return { leadId: lead_id, timestamp: now.toISOString(), status: 'received', replayed: false }
     case 'duplicate':
-    case 'raced':
     case 'own_send':
     case 'ignored':
       return { leadId: lead_id, timestamp: now.toISOString(), status: 'received', replayed: true }

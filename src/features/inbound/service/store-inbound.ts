@@ -1,22 +1,33 @@
+import { truncateIp } from '#features/audit'
+import { AppError } from '#kernel/errors'
 import type { Ctx, Door } from '#platform/context'
 import { kick } from '#platform/outbox'
 import * as repo from '../repo'
 
+type Outcome = Exclude<repo.IngestOutcome, { outcome: 'raced' }>
 type Stored = Omit<repo.Ingest, 'now' | 'actor' | 'request_id' | 'ip' | 'ids' | 'slack_configured'>
 
 /**
  * One round trip: all rows of one inbound message, or none. `raced` means that another delivery of the same message, or of
- * the same thread's first one, committed between our look and our write; the second attempt sees it.
+ * the same thread's first one, committed between our look and our write; the next attempt sees it.
  */
 export async function storeInbound(
   ctx: Ctx,
   door: Door,
   input: Stored,
   lead_id = ctx.newId(),
-): Promise<repo.IngestOutcome> {
-  const first = await store(ctx, door, input, lead_id)
-  return first.outcome === 'raced' ? store(ctx, door, input, lead_id) : first
+): Promise<Outcome> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const outcome = await store(ctx, door, input, lead_id)
+    if (outcome.outcome !== 'raced') return outcome
+  }
+  // Nothing of it is stored, and nobody may believe that it is.
+  throw new AppError('unavailable', 'The message could not be stored. Please try again.', {
+    retry_after_seconds: 5,
+  })
 }
+
+const ATTEMPTS = 3
 
 async function store(ctx: Ctx, door: Door, input: Stored, lead_id: string): Promise<repo.IngestOutcome> {
   const ids = {
@@ -39,7 +50,7 @@ async function store(ctx: Ctx, door: Door, input: Stored, lead_id: string): Prom
       now: ctx.clock.now(),
       actor: ctx.actor.type === 'system' ? ctx.actor.name : ctx.actor.type,
       request_id: ctx.origin.request_id,
-      ip: ctx.origin.ip,
+      ip: truncateIp(ctx.origin.ip),
       slack_configured: ctx.config.SLACK_WEBHOOK_URL !== undefined,
     }),
   ])
