@@ -16,7 +16,7 @@ const OWN = 'sales@inlet.test'
 interface Box {
   world: World
   organization: TestOrganization
-  take(raw: Uint8Array, given?: { thread?: string; sent?: boolean; received_at?: Date }): Promise<string>
+  take: (raw: Uint8Array, given?: { thread?: string; sent?: boolean; received_at?: Date }) => Promise<string>
 }
 
 async function openBox(): Promise<Box> {

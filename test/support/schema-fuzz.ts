@@ -67,7 +67,7 @@ const hostile: fc.Arbitrary<unknown> = fc.oneof(
 
 function textOf(schema: Schema, ids: readonly string[]): fc.Arbitrary<string> {
   const { minLength: min = 0, maxLength: max = 200 } = schema
-  switch (schema.format) {
+  switch (schema.format ?? '') {
     case 'uuid':
       return fc.constantFrom(...ids)
     case 'date-time':
@@ -93,7 +93,7 @@ function rightOf(schema: Schema, schemas: Schemas, ids: readonly string[]): fc.A
   const choices = schema.anyOf ?? schema.oneOf
   if (choices) return fc.oneof(...choices.map(into))
   const type = Array.isArray(schema.type) ? schema.type[0] : schema.type
-  switch (type) {
+  switch (type ?? 'any') {
     case 'object': {
       const properties = schema.properties ?? {}
       const named = fc.record(
