@@ -1,5 +1,6 @@
 // Text fields as people and programs send them. Postgres text cannot hold NUL, so it is refused here, by name.
 import { z } from '@hono/zod-openapi'
+import { isStorable } from '#kernel/clock'
 import { normalizeEmail } from '#kernel/email-address'
 
 // Without flags: the OpenAPI can show only the pattern.
@@ -24,3 +25,8 @@ export const emailField = z
   .max(254)
   .refine((text) => normalizeEmail(text) !== null, 'is not an e-mail address')
   .openapi({ format: 'email', example: 'ada@example.com' })
+
+export const instantField = z.iso
+  .datetime({ offset: true })
+  .refine(isStorable, 'is before the year 1')
+  .openapi({ example: '2026-11-20T09:30:00Z' })

@@ -10,6 +10,13 @@ export function laterOf(as_of: Date | undefined, real: Clock): Clock {
   return { now: () => (as_of > real.now() ? as_of : real.now()) }
 }
 
+const FIRST_YEAR = Date.parse('0001-01-01T00:00:00Z')
+
+/** ISO 8601 and JavaScript have a year 0, Postgres has none. */
+export function isStorable(instant: string): boolean {
+  return Date.parse(instant) >= FIRST_YEAR
+}
+
 export function addSeconds(at: Date, seconds: number): Date {
   return new Date(at.getTime() + seconds * 1000)
 }

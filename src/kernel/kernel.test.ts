@@ -66,6 +66,12 @@ describe('an address', () => {
 })
 
 describe('a page', () => {
+  it('takes no cursor of a year that Postgres does not have', () => {
+    const id = '0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a11'
+    expect(decodeCursor(btoa(`0000-12-31T23:59:59Z|${id}`))).toBeNull()
+    expect(decodeCursor(btoa(`0001-01-01T00:00:00Z|${id}`))?.id).toBe(id)
+  })
+
   const row = (i: number) => ({ id: `0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a1${i}`, at: new Date(1000 * i) })
   it('hands out a cursor only when there is more, and reads it back', () => {
     const rows = [row(3), row(2), row(1)]

@@ -1,5 +1,6 @@
 // Keyset pages: `?limit&cursor` → `{ data, next_cursor }`. The cursor is opaque to clients: base64url of "<instant>|<id>".
 import * as z from 'zod'
+import { isStorable } from './clock'
 
 export interface Cursor {
   at: Date
@@ -14,7 +15,7 @@ export interface Page<T> {
 export const DEFAULT_LIMIT = 50
 export const MAX_LIMIT = 200
 
-const cursorParts = z.tuple([z.iso.datetime(), z.uuid()])
+const cursorParts = z.tuple([z.iso.datetime().refine(isStorable), z.uuid()])
 
 function encodeCursor(cursor: Cursor): string {
   return btoa(`${cursor.at.toISOString()}|${cursor.id}`)

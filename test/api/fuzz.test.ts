@@ -11,7 +11,7 @@ import { mailboxes } from '#db/schema/mailboxes'
 import { notifications } from '#db/schema/notifications'
 import { dead_letters } from '#db/schema/platform'
 import { sends } from '#db/schema/sending'
-import { deviations, type Schema, type Schemas, valueOf } from '#test/schema-fuzz'
+import { cursorOf, deviations, type Schema, type Schemas, valueOf } from '#test/schema-fuzz'
 import { operatorToken } from '#test/security'
 import { createWorld, type TestOrganization, type World } from '#test/world'
 import { published } from '../../src/app'
@@ -147,10 +147,10 @@ function requestOf(
 ): fc.Arbitrary<Asked> {
   const parameters = (operation.parameters ?? []).map((parameter) => ({
     ...parameter,
-    value: fc.option(valueOf(parameter.schema ?? {}, schemas, ids), {
-      nil: undefined,
-      freq: parameter.in === 'path' ? 1_000_000 : 2,
-    }),
+    value: fc.option(
+      parameter.name === 'cursor' ? cursorOf(ids) : valueOf(parameter.schema ?? {}, schemas, ids),
+      { nil: undefined, freq: parameter.in === 'path' ? 1_000_000 : 2 },
+    ),
   }))
   const media = operation.requestBody?.content['application/json']?.schema
   const body = media

@@ -65,15 +65,30 @@ const hostile: fc.Arbitrary<unknown> = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
 )
 
+/** Of all years that ISO 8601 can write in four digits, the first and the last more often. */
+const instant = fc.oneof(
+  fc
+    .date({ noInvalidDate: true, min: new Date(0), max: new Date('2100-01-01') })
+    .map((at) => at.toISOString()),
+  fc.constantFrom('0000-01-01T00:00:00Z', '0001-01-01T00:00:00Z', '9999-12-31T23:59:59.999Z'),
+)
+
+/** Cursors of our own making, and others that only look like it. */
+export function cursorOf(ids: readonly string[]): fc.Arbitrary<string> {
+  return fc
+    .tuple(fc.oneof(instant, hostileText), fc.oneof(fc.constantFrom(...ids), hostileText))
+    .map((parts) =>
+      btoa(String.fromCharCode(...new TextEncoder().encode(parts.join('|')))).replaceAll('=', ''),
+    )
+}
+
 function textOf(schema: Schema, ids: readonly string[]): fc.Arbitrary<string> {
   const { minLength: min = 0, maxLength: max = 200 } = schema
   switch (schema.format ?? '') {
     case 'uuid':
       return fc.constantFrom(...ids)
     case 'date-time':
-      return fc
-        .date({ noInvalidDate: true, min: new Date(0), max: new Date('2100-01-01') })
-        .map((at) => at.toISOString())
+      return instant
     case 'email':
       return fc.oneof(fc.constant('ada@buyer.test'), fc.emailAddress())
     case 'uri':

@@ -1,3 +1,4 @@
+import { instantField } from '#http/fields'
 import { instantOut, pageOf, pageQuery, z } from '#http/openapi'
 import { actorTypes } from '#kernel/vocabulary'
 
@@ -5,8 +6,8 @@ export const auditQuery = pageQuery.extend({
   entity: z.string().max(100).optional(),
   actor: z.string().max(200).optional(),
   action: z.string().max(100).optional(),
-  from: z.iso.datetime().optional(),
-  to: z.iso.datetime().optional(),
+  from: instantField.optional(),
+  to: instantField.optional(),
 })
 
 const auditEntryOut = z

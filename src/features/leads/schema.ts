@@ -1,3 +1,4 @@
+import { instantField } from '#http/fields'
 import { instantOut, pageOf, pageQuery, z } from '#http/openapi'
 import {
   channels,
@@ -17,7 +18,7 @@ export const leadsQuery = pageQuery
     assignee_id: z.uuid().optional(),
     source: z.string().trim().min(1).max(100).optional(),
     q: z.string().trim().min(1).max(200).optional(),
-    created_after: z.iso.datetime({ offset: true }).optional(),
+    created_after: instantField.optional(),
   })
   .openapi('LeadsQuery')
 
