@@ -88,7 +88,7 @@ async function verify(ctx: Ctx, token: string, audience: 'user' | 'operator'): P
 }
 
 function bearer(header: string | undefined): string {
-  const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/.exec(header ?? '')?.[1]
+  const token = /^Bearer ([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(header ?? '')?.[1]
   if (token === undefined)
     throw new AppError('unauthenticated', 'Send an access token: Authorization: Bearer …')
   return token

@@ -46,9 +46,9 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
   )
 }
 
-export const onNotFound: NotFoundHandler<AppEnv> = () => {
-  throw new AppError('not_found', 'There is no such route.')
-}
+// Answered, not thrown: what waits for the answer in a middleware has to get one.
+export const onNotFound: NotFoundHandler<AppEnv> = (c) =>
+  onError(new AppError('not_found', 'There is no such route.'), c)
 
 /** Hono and its validators throw plain exceptions for broken JSON, a wrong content type or a body over the limit. */
 function asAppError(error: Error): AppError {

@@ -205,4 +205,28 @@ describe('Idempotency-Key', () => {
       same: (body as { reply_instructions?: string }).reply_instructions === reply_instructions,
     }).toEqual({ status: 201, same: true })
   })
+
+  it('leaves nothing behind for a route that does not exist, however long its path', async () => {
+    const world = createWorld()
+    const key = unique()
+    const token = await operatorToken(world)
+    const long = Array.from({ length: 200 }, unique).join('')
+    for (const path of ['/admin/nothing', `/admin/${long}`, `/admin/${long}`]) {
+      const { status } = await world.request('POST', path, {
+        token,
+        body: {},
+        headers: { 'Idempotency-Key': key },
+      })
+      expect(status).toBe(404)
+    }
+    expect(await rowOf(world, key)).toBeUndefined()
+  })
+
+  it('stores nothing for strangers but what they have made', async () => {
+    const world = createWorld()
+    const keys = [unique(), unique(), unique()]
+    for (const [i, path] of ['/api/v1/auth/register', '/api/v1/drafts', '/admin/clients'].entries())
+      await world.request('POST', path, { body: { i }, headers: { 'Idempotency-Key': keys[i] ?? '' } })
+    expect(await Promise.all(keys.map((key) => rowOf(world, key)))).toEqual([undefined, undefined, undefined])
+  })
 })
