@@ -75,6 +75,13 @@ it.each([
   expect(output).not.toContain('hunter2')
 })
 
+it('starts without a demo organization when SEED is off', async () => {
+  const stack = await startStack({ env: { SEED: 'off' } })
+  expect(await new Product(stack).operator('/admin/clients')).toMatchObject({ data: [], total: 0 })
+  expect(stack.local.seeded).toBeNull()
+  expect(await stack.interrupt()).toMatchObject({ code: 0 })
+})
+
 it('outlives a kill -9 of each of its processes, of start, and of all at once', async () => {
   const stack = await startStack()
   const product = new Product(stack)

@@ -47,7 +47,11 @@ it('answers a mail within five seconds, in its thread, and tells Slack once', as
 it('tells by demo:mail, step by step, what became of a mail', async () => {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [join(ROOT, 'scripts', 'demo-mail.ts'), '--from', 'ada@buyer.test', '--subject', 'Pricing?'],
+    [
+      join(ROOT, 'scripts', 'demo-mail.ts'),
+      ...'--from ada@buyer.test --subject Pricing? --body'.split(' '),
+      '10 seats?',
+    ],
     { cwd: ROOT, env: { PATH: process.env['PATH'], DATA_DIR: stack.dataDir } },
   )
   const told = [
