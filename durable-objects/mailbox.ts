@@ -79,8 +79,16 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
     const ctx = this.#context()
     const outgoing = await loadOutgoing(ctx, this.held.org_id, send_id)
     if (!outgoing) return fail('permanent', 'send_not_claimed', 'The send is not claimed any more.')
+    const { raw, provider_thread_id: thread_id, automatic } = outgoing
+    // What a person has just sent from another program may not have reached us yet.
+    if (automatic && thread_id !== null) {
+      const answered = await this.#account.call(ctx, (provider, api) => provider.isAnswered(api, thread_id))
+      if (!answered.ok) return answered
+      if (answered.value)
+        return fail('permanent', 'answered_by_a_person', 'Somebody has answered in this thread.')
+    }
     const created = await this.#account.call(ctx, (provider, api) =>
-      provider.createDraft(api, { raw: outgoing.raw, thread_id: outgoing.provider_thread_id }),
+      provider.createDraft(api, { raw, thread_id }),
     )
     if (!created.ok) return created
     return succeed({ provider_draft_id: created.value.draft_id, provider_thread_id: created.value.thread_id })

@@ -1,5 +1,5 @@
 // One sync and one renewal, over the account and what the object holds.
-import { ingestMail } from '#features/inbound'
+import { buryMail, ingestMail } from '#features/inbound'
 import { findProvider, mailboxPolicy, mailboxReports, type SyncDeps, syncChanges } from '#features/mailboxes'
 import { fail, type Result, succeed } from '#kernel/failure'
 import type { MailboxProviderName } from '#kernel/vocabulary'
@@ -94,6 +94,7 @@ function toSyncDeps(ctx: Ctx, held: Held, account: Account, deps: AccountDeps): 
         raw: raw.raw,
       })
     },
+    bury: (message) => buryMail(ctx, { ...ref, provider_message_id: message.id }, 'unfetchable'),
     save: async ({ cursor, recovery }) => {
       still()
       held.cursor = cursor

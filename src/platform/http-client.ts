@@ -102,23 +102,18 @@ async function readCapped(response: Response, max_bytes: number): Promise<HttpRe
     succeed({ status: response.status, headers: response.headers, text })
   if (!response.body) return answer('')
   const reader = response.body.getReader()
-  const chunks: Uint8Array[] = []
+  // Decoded as it comes: a large answer is held once, and not as bytes beside it.
+  const decoder = new TextDecoder()
+  let text = ''
   let size = 0
   for (;;) {
     const { done, value } = await reader.read()
-    if (done) break
+    if (done) return answer(text + decoder.decode())
     size += value.byteLength
     if (size > max_bytes) {
       await reader.cancel()
       return fail('permanent', 'answer_too_large', `The answer is larger than ${max_bytes} bytes.`)
     }
-    chunks.push(value)
+    text += decoder.decode(value, { stream: true })
   }
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return answer(new TextDecoder().decode(whole))
 }

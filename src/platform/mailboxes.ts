@@ -49,6 +49,7 @@ export interface MailboxPort {
   poke(): Promise<Result<null>>
   sync(as_of: string): Promise<Result<SyncReport>>
   renewWatch(as_of: string): Promise<Result<{ watch_expires_at: string | null }>>
+  /** Failure `answered_by_a_person`: an automatic answer that is no longer wanted. */
   createDraft(send_id: string): Promise<Result<CreatedDraft>>
   sendDraft(provider_draft_id: string): Promise<Result<SentMessage>>
   deleteDraft(provider_draft_id: string): Promise<Result<null>>

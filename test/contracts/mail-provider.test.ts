@@ -209,6 +209,36 @@ describe.each(setups)('the mail provider $name', (setup) => {
     expect(found.messages.length).toBeGreaterThanOrEqual(1)
   })
 
+  it('finds by search what the account sent, too', async () => {
+    const { account, api } = await connected()
+    await setup.arrive(account, { subject: 'asked', from: 'a@buyer.test' })
+    const draft = value(await provider.createDraft(api, { raw: raw('Answered'), thread_id: null }))
+    const sent = value(await provider.sendDraft(api, draft.draft_id))
+    const ids: string[] = []
+    const since = new Date(Date.now() - 3600_000)
+    const search = async (page: string | null): Promise<void> => {
+      const { messages, next_page } = value(await provider.searchSince(api, since, page))
+      ids.push(...messages.map(({ id }) => id))
+      if (next_page !== null) await search(next_page)
+    }
+    await search(null)
+    expect(ids).toContain(sent.provider_message_id)
+    expect(new Set(ids).size).toBeGreaterThan(1)
+  })
+
+  it('knows whether the newest mail of a thread is the account’s own', async () => {
+    const { account, api } = await connected()
+    const start = value(await provider.currentCursor(api))
+    await setup.arrive(account, { subject: 'asked', from: 'a@buyer.test' })
+    const thread_id = value(await provider.changesSince(api, start)).messages[0]?.thread_id ?? ''
+    expect(value(await provider.isAnswered(api, thread_id))).toBe(false)
+    const draft = value(await provider.createDraft(api, { raw: raw('Re: asked'), thread_id }))
+    expect(value(await provider.isAnswered(api, thread_id))).toBe(false)
+    await provider.sendDraft(api, draft.draft_id)
+    expect(value(await provider.isAnswered(api, thread_id))).toBe(true)
+    expect(value(await provider.isAnswered(api, 'no-such-thread'))).toBe(false)
+  })
+
   it('answers null for a message that is gone', async () => {
     const { api } = await connected()
     expect(value(await provider.fetchRaw(api, 'no-such-message'))).toBeNull()

@@ -776,6 +776,22 @@ describe('a refusal of the provider', () => {
     ])
   })
 
+  it('because a person has answered in the thread skips it, and its draft is out of date', async () => {
+    const { world, org, mailbox_id, fake, deliver } = await createScene()
+    const { send_id } = await arrangeReply(world, org, { mailbox_id })
+    fake.faults.createDraft = ['answered']
+    await deliver(send_id)
+    const { state, skip_reason } = await readSend(world, send_id)
+    expect({ state, skip_reason, calls: fake.calls }).toEqual({
+      state: 'skipped',
+      skip_reason: 'answered_by_a_person',
+      calls: ['createDraft'],
+    })
+    expect((await eventsOf(world, org)).map(({ type, payload }) => [type, payload.state])).toEqual([
+      ['send.ended', 'skipped'],
+    ])
+  })
+
   it('for good fails it once, removes the draft and suppresses nobody', async () => {
     const { world, org, mailbox_id, fake, deliver } = await createScene()
     const { send_id } = await arrangeReply(world, org, { mailbox_id })

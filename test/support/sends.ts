@@ -109,6 +109,7 @@ type Fault =
   | 'dead_grant'
   | 'refused'
   | 'bad_recipient'
+  | 'answered'
 
 type Found = { outcome: 'sent' | 'not_sent' | 'inconclusive'; message?: SentMessage }
 
@@ -136,6 +137,7 @@ export function createFakeMailbox(): FakeMailbox {
     dead_grant: () => fail('auth', 'reconnect_required', 'The mailbox has to be connected again.'),
     refused: () => fail('permanent', 'refused', 'Gmail answered 400.'),
     bad_recipient: () => fail('permanent', 'bad_recipient', 'The address is refused.'),
+    answered: () => fail('permanent', 'answered_by_a_person', 'Somebody has answered in this thread.'),
   }
   const unanswered = () => fail('transient', 'mailbox_unreachable', 'The mailbox did not answer.')
   const call = async <T>(name: FakeCall, id: string, work: () => Result<T>): Promise<Result<T>> => {

@@ -1,3 +1,3 @@
 export { suspectInjection } from './policy/injection'
 export { formRoutes } from './routes'
-export { ingestMail } from './service/ingest-mail'
+export { buryMail, ingestMail } from './service/ingest-mail'

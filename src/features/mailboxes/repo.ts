@@ -208,8 +208,9 @@ export function markLost(lost: {
     select id from lost`)
 }
 
+/** The same gap again is the same row. */
 export function insertGap(row: typeof mailbox_gaps.$inferInsert) {
-  return q.insert(mailbox_gaps).values(row)
+  return q.insert(mailbox_gaps).values(row).onConflictDoNothing()
 }
 
 export function closeGap(id: string, recovered: number, now: Date) {

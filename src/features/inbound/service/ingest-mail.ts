@@ -1,6 +1,6 @@
 import { domainOf, normalizeEmail } from '#kernel/email-address'
 import type { MailboxProviderName } from '#kernel/vocabulary'
-import type { Ctx, Door } from '#platform/context'
+import type { Ctx } from '#platform/context'
 import { sha256Hex } from '#platform/crypto'
 import { classifyMail, type MailVerdict } from '../policy/automated-mail'
 import { readDmarc } from '../policy/authentication'
@@ -26,29 +26,39 @@ export interface ArrivedMail {
  * stored becomes a dead letter, so that the mailbox goes on behind it. Throws when the database does not answer.
  */
 export async function ingestMail(ctx: Ctx, mail: ArrivedMail): Promise<'new' | 'known' | 'dead'> {
-  const door = ctx.db.org({ org_id: mail.org_id, visibility: 'all' })
+  const bury = async (reason: string) => {
+    await buryMail(ctx, { ...mail, mailbox_id: mail.mailbox.id }, reason)
+    return 'dead' as const
+  }
   // Loaded with the first mail: parsing brings a third of the code, and most isolates answer requests.
   const { parseMessage, UnparsableMail } = await import('./parse-message')
   let input: Parameters<typeof storeInbound>[2]
   try {
     input = await toInput(mail, await parseMessage(mail.raw))
   } catch (error) {
-    return bury(ctx, door, mail, error instanceof UnparsableMail ? error.reason : 'broken')
+    return bury(error instanceof UnparsableMail ? error.reason : 'broken')
   }
   try {
-    const { outcome } = await storeInbound(ctx, door, input)
+    const { outcome } = await storeInbound(ctx, ctx.db.org({ org_id: mail.org_id, visibility: 'all' }), input)
     return outcome === 'created' ? 'new' : 'known'
   } catch (error) {
-    if (repo.isUnstorable(error)) return bury(ctx, door, mail, 'unstorable')
+    if (repo.isUnstorable(error)) return bury('unstorable')
     throw error
   }
 }
 
-async function bury(ctx: Ctx, door: Door, mail: ArrivedMail, reason: string): Promise<'dead'> {
-  const { org_id, provider_message_id } = mail
-  const mailbox_id = mail.mailbox.id
-  ctx.log.warn('mail.dead', { mailbox_id, reason, bytes: mail.raw.byteLength })
-  await door.batch([
+/** A mail that nothing can be made of is a row that the operator sees. */
+export async function buryMail(
+  ctx: Ctx,
+  {
+    org_id,
+    mailbox_id,
+    provider_message_id,
+  }: Record<'org_id' | 'mailbox_id' | 'provider_message_id', string>,
+  reason: string,
+): Promise<void> {
+  ctx.log.warn('mail.dead', { mailbox_id, reason })
+  await ctx.db.org({ org_id, visibility: 'all' }).batch([
     repo.insertDeadLetter({
       id: ctx.newId(),
       org_id,
@@ -59,7 +69,6 @@ async function bury(ctx: Ctx, door: Door, mail: ArrivedMail, reason: string): Pr
       attempts: 1,
     }),
   ])
-  return 'dead'
 }
 
 async function toInput(mail: ArrivedMail, parsed: ParsedMail): Promise<Parameters<typeof storeInbound>[2]> {

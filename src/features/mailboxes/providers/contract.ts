@@ -76,15 +76,18 @@ export interface MailProvider {
   currentCursor(api: MailApi): Promise<Result<string>>
   /** Failure `cursor_expired` when the provider has forgotten what came since. */
   changesSince(api: MailApi, cursor: string): Promise<Result<ChangePage>>
-  /** Everything received since, for a gap: oldest last, page by page. */
+  /** Everything received or sent since, for a gap: oldest last, page by page. */
   searchSince(
     api: MailApi,
     since: Date,
     page: string | null,
   ): Promise<Result<{ messages: ChangedMessage[]; next_page: string | null }>>
-  /** `null` when it is gone meanwhile. */
+  /** `null` when it is gone meanwhile. Failure `unfetchable` when this one will never be had, while others may. */
   fetchRaw(api: MailApi, id: string): Promise<Result<RawMessage | null>>
 
+  /** Whether the newest mail of a thread is the account's own: then somebody has answered, by whatever program. */
+  isAnswered(api: MailApi, thread_id: string): Promise<Result<boolean>>
+  /** A thread that is gone meanwhile is begun anew. */
   createDraft(
     api: MailApi,
     draft: { raw: string; thread_id: string | null },

@@ -27,5 +27,27 @@ export const listAnswer = z.object({
 })
 export const rawAnswer = gmailMessage.extend({ raw: z.string(), internalDate: z.string().regex(/^\d+$/) })
 
-// Gmail takes 35 MB; the raw form is base64.
-export const RAW_MAX_BYTES = 50 * 1024 * 1024
+/** One part of a mail in its long form; files above a few KB come without their data. */
+export interface MessagePart {
+  mimeType: string
+  headers: { name: string; value: string }[]
+  data: string | undefined
+  parts: MessagePart[]
+}
+const partBody = z.object({ data: z.string().optional() }).default({})
+const partHeaders = z.array(z.object({ name: z.string(), value: z.string() })).default([])
+const part: z.ZodType<MessagePart> = z
+  .object({
+    mimeType: z.string().default(''),
+    headers: partHeaders,
+    body: partBody,
+    get parts() {
+      return z.array(part).default([])
+    },
+  })
+  .transform(({ body, ...rest }) => ({ ...rest, data: body.data }))
+export const fullAnswer = gmailMessage.extend({ payload: part, internalDate: z.string().regex(/^\d+$/) })
+
+// The raw form is base64 in JSON. An object has 128 MB for all that it does, and this text, its bytes and what the parser
+// makes of them at the same time; mail that is longer is asked for without its files.
+export const RAW_MAX_BYTES = 16 * 1024 * 1024

@@ -14,6 +14,10 @@ const googleError = z.object({
   }),
 })
 
+const DEFAULT_WAIT_SECONDS = 60
+/** Quotas of a day are the longest; a slip of the provider must not silence a mailbox for years. */
+const MAX_WAIT_SECONDS = 24 * 3600
+
 const QUOTA =
   /rateLimitExceeded|userRateLimitExceeded|quotaExceeded|dailyLimitExceeded|concurrent requests|rate limit/i
 
@@ -78,11 +82,11 @@ function readFailure(response: HttpResponse, now: Date, notFound = 'not_found'):
 
 /** From the header (seconds or a date) or from the text ("Retry after 2025-08-22T18:22:38.763Z"). */
 function readRetryAfter(header: string | null, text: string, now: Date): number {
-  const DEFAULT_SECONDS = 60
-  if (header !== null && /^\d+$/.test(header.trim())) return Number(header)
-  const written = header ?? /retry after (\d{4}-\d\d-\d\dT[\d:.]+Z)/i.exec(text)?.[1]
-  const at = written === undefined ? Number.NaN : Date.parse(written)
-  return Number.isNaN(at) ? DEFAULT_SECONDS : Math.max(1, Math.ceil((at - now.getTime()) / 1000))
+  const written = header?.trim() ?? /retry after (\d{4}-\d\d-\d\dT[\d:.]+Z)/i.exec(text)?.[1] ?? ''
+  const seconds = /^\d+$/.test(written)
+    ? Number(written)
+    : Math.ceil((Date.parse(written) - now.getTime()) / 1000)
+  return Number.isNaN(seconds) ? DEFAULT_WAIT_SECONDS : Math.min(Math.max(1, seconds), MAX_WAIT_SECONDS)
 }
 
 function parseJson(text: string): unknown {

@@ -1,11 +1,13 @@
 // Drafts and what became of them: with Gmail a draft is a token that sends once.
 import * as z from 'zod'
-import { succeed } from '#kernel/failure'
+import { type Result, succeed } from '#kernel/failure'
 import { fromBase64Url } from '#platform/crypto'
 import type { MailApi, MailProvider } from './contract'
-import { gmailId as id, gmailMessage as message, listAnswer, RAW_MAX_BYTES, rawAnswer } from './gmail-answers'
+import { gmailId as id, gmailMessage as message, listAnswer, rawAnswer } from './gmail-answers'
 import { callGmail, mapResult } from './gmail-call'
 
+const draftAnswer = z.object({ id, message: z.object({ threadId: id.optional() }).optional() })
+const threadAnswer = z.object({ messages: z.array(message).default([]) })
 const sentAnswer = message.partial({ labelIds: true })
 const headersAnswer = z.object({
   payload: z
@@ -14,24 +16,31 @@ const headersAnswer = z.object({
 })
 
 const SEND_TIMEOUT_MS = 25_000
+/** As much base64 as holds every header that we write. */
+const HEAD = 4 * 5460
 
 export const gmailSending: Pick<
   MailProvider,
-  'createDraft' | 'sendDraft' | 'deleteDraft' | 'draftExists' | 'findSent'
+  'isAnswered' | 'createDraft' | 'sendDraft' | 'deleteDraft' | 'draftExists' | 'findSent'
 > = {
-  createDraft: async (api, { raw, thread_id }) =>
-    mapResult(
-      await callGmail(
-        api,
-        'POST',
-        '/drafts',
-        z.object({ id, message: z.object({ threadId: id.optional() }).optional() }),
-        {
-          body: { message: { raw, ...(thread_id === null ? {} : { threadId: thread_id }) } },
-        },
-      ),
-      (draft) => ({ draft_id: draft.id, thread_id: draft.message?.threadId ?? null }),
-    ),
+  isAnswered: async (api, thread_id) =>
+    mapResult(await readThread(api, thread_id), (messages) => {
+      const left = messages.filter(
+        ({ labelIds }) => !labelIds.includes('DRAFT') && !labelIds.includes('TRASH'),
+      )
+      return left.at(-1)?.labelIds.includes('SENT') ?? false
+    }),
+
+  createDraft: async (api, { raw, thread_id }) => {
+    const create = (message: { raw: string; threadId?: string }) =>
+      callGmail(api, 'POST', '/drafts', draftAnswer, { body: { message } })
+    const wanted = await create(thread_id === null ? { raw } : { raw, threadId: thread_id })
+    const isGone = !wanted.ok && wanted.failure.code === 'not_found' && thread_id !== null
+    return mapResult(isGone ? await create({ raw }) : wanted, (draft) => ({
+      draft_id: draft.id,
+      thread_id: draft.message?.threadId ?? null,
+    }))
+  },
 
   sendDraft: async (api, draft_id) => {
     const sent = await callGmail(api, 'POST', '/drafts/send', sentAnswer, {
@@ -71,26 +80,19 @@ export const gmailSending: Pick<
     if (!found.ok) return found
     for (const hit of found.value.messages) candidates.add(hit.id)
     if (thread_id !== null) {
-      const thread = await callGmail(
-        api,
-        'GET',
-        `/threads/${encodeURIComponent(thread_id)}?format=minimal`,
-        z.object({ messages: z.array(message).default([]) }),
-      )
-      if (!thread.ok && thread.failure.code !== 'not_found') return thread
-      for (const hit of thread.ok ? thread.value.messages : [])
-        if (hit.labelIds.includes('SENT')) candidates.add(hit.id)
+      const thread = await readThread(api, thread_id)
+      if (!thread.ok) return thread
+      for (const hit of thread.value) if (hit.labelIds.includes('SENT')) candidates.add(hit.id)
     }
     for (const candidate of candidates) {
-      const answer = await callGmail(
-        api,
-        'GET',
-        `/messages/${encodeURIComponent(candidate)}?format=raw`,
-        rawAnswer,
-        { max_bytes: RAW_MAX_BYTES },
-      )
-      if (!answer.ok) continue
-      const head = new TextDecoder('latin1').decode(fromBase64Url(answer.value.raw).subarray(0, 16_384))
+      const path = `/messages/${encodeURIComponent(candidate)}?format=raw`
+      const answer = await callGmail(api, 'GET', path, rawAnswer)
+      if (!answer.ok) {
+        // Gone meanwhile, or larger than any mail of ours.
+        if (['not_found', 'answer_too_large'].includes(answer.failure.code)) continue
+        return answer
+      }
+      const head = new TextDecoder('latin1').decode(fromBase64Url(answer.value.raw.slice(0, HEAD)))
       const send_id = message_id.slice(1).split('@')[0] ?? ''
       const carriesOurs =
         head.includes(message_id) || head.toLowerCase().includes(`x-inlet-send-id: ${send_id}`)
@@ -104,6 +106,14 @@ export const gmailSending: Pick<
     }
     return succeed(null)
   },
+}
+
+/** The mails of a thread, oldest first; none when it is gone. */
+async function readThread(api: MailApi, thread_id: string): Promise<Result<z.infer<typeof message>[]>> {
+  const path = `/threads/${encodeURIComponent(thread_id)}?format=minimal`
+  const thread = await callGmail(api, 'GET', path, threadAnswer)
+  if (!thread.ok && thread.failure.code === 'not_found') return succeed([])
+  return mapResult(thread, ({ messages }) => messages)
 }
 
 /** Gmail may replace our Message-ID; what the mail really carries is what replies will refer to. */

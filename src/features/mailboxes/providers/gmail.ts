@@ -1,12 +1,13 @@
 // Gmail: OAuth and the mail API. Protocol facts: quota errors come as 429 or 403, empty lists are omitted, a history id is a
 // number beyond 2^53, and a cursor that is too old answers 404.
 import * as z from 'zod'
-import { succeed } from '#kernel/failure'
+import { fail, succeed } from '#kernel/failure'
 import { requireSettings } from '#platform/config'
 import type { Ctx } from '#platform/context'
 import { fromBase64Url } from '#platform/crypto'
-import type { ChangedMessage, MailProvider } from './contract'
+import type { ChangedMessage, MailProvider, RawMessage } from './contract'
 import {
+  fullAnswer,
   gmailId as id,
   type gmailMessage,
   historyAnswer,
@@ -15,6 +16,7 @@ import {
   rawAnswer,
 } from './gmail-answers'
 import { callGmail, mapResult } from './gmail-call'
+import { writeMime } from './gmail-large'
 import { gmailSending } from './gmail-sending'
 import { exchangeCode, type OAuthEndpoints, refreshTokens } from './oauth'
 
@@ -105,9 +107,14 @@ export const gmail: MailProvider = {
   changesSince: async (api, cursor) => {
     const query = new URLSearchParams({ startHistoryId: cursor, maxResults: String(PAGE) })
     for (const type of ['messageAdded', 'labelAdded']) query.append('historyTypes', type)
-    const answer = await callGmail(api, 'GET', `/history?${query.toString()}`, historyAnswer, {
-      notFound: 'cursor_expired',
-    })
+    const read = () =>
+      callGmail(api, 'GET', `/history?${query.toString()}`, historyAnswer, { notFound: 'cursor_expired' })
+    let answer = await read()
+    // A page may hold nothing of what was asked for, and has then no record that the next one could begin at.
+    while (answer.ok && answer.value.nextPageToken !== undefined && answer.value.history.length === 0) {
+      query.set('pageToken', answer.value.nextPageToken)
+      answer = await read()
+    }
     return mapResult(answer, ({ history, historyId, nextPageToken }) => {
       const found = new Map<string, ChangedMessage>()
       for (const record of history) {
@@ -126,40 +133,52 @@ export const gmail: MailProvider = {
   },
 
   searchSince: async (api, since, page) => {
+    // One folder after the other; what the account wrote itself tells which mails are answered.
+    const [folder = 'inbox', ...token] = (page ?? 'inbox').split(' ')
     const query = new URLSearchParams({
-      q: `in:inbox after:${Math.floor(since.getTime() / 1000)}`,
+      q: `in:${folder} after:${Math.floor(since.getTime() / 1000)}`,
       maxResults: String(PAGE),
-      ...(page === null ? {} : { pageToken: page }),
+      ...(token.length === 0 ? {} : { pageToken: token.join(' ') }),
     })
     return mapResult(
       await callGmail(api, 'GET', `/messages?${query.toString()}`, listAnswer),
       ({ messages, nextPageToken }) => ({
         messages: messages.map(({ id: message_id, threadId }) => ({ id: message_id, thread_id: threadId })),
-        next_page: nextPageToken ?? null,
+        next_page:
+          nextPageToken === undefined ? (folder === 'inbox' ? 'sent' : null) : `${folder} ${nextPageToken}`,
       }),
     )
   },
 
   fetchRaw: async (api, message_id) => {
-    const answer = await callGmail(
-      api,
-      'GET',
-      `/messages/${encodeURIComponent(message_id)}?format=raw`,
-      rawAnswer,
-      { max_bytes: RAW_MAX_BYTES },
-    )
-    if (!answer.ok) return answer.failure.code === 'not_found' ? succeed(null) : answer
-    const { raw, threadId, internalDate, labelIds } = answer.value
-    return succeed({
-      raw: fromBase64Url(raw),
-      thread_id: threadId,
-      received_at: new Date(Number(internalDate)),
-      relevant: isRelevant(labelIds),
-      sent: labelIds.includes('SENT'),
-    })
+    const path = `/messages/${encodeURIComponent(message_id)}`
+    const answer = await callGmail(api, 'GET', `${path}?format=raw`, rawAnswer, { max_bytes: RAW_MAX_BYTES })
+    if (answer.ok) return succeed(toMessage(answer.value, fromBase64Url(answer.value.raw)))
+    const { code } = answer.failure
+    if (code === 'not_found') return succeed(null)
+    if (code !== 'answer_too_large') return answer
+    const long = await callGmail(api, 'GET', `${path}?format=full`, fullAnswer, { max_bytes: RAW_MAX_BYTES })
+    if (long.ok) return succeed(toMessage(long.value, writeMime(long.value.payload)))
+    if (long.failure.code === 'not_found') return succeed(null)
+    return long.failure.code === 'answer_too_large'
+      ? fail('permanent', 'unfetchable', 'The mail is too large to be read.')
+      : long
   },
 
   ...gmailSending,
+}
+
+function toMessage(
+  { threadId, internalDate, labelIds }: z.infer<typeof gmailMessage> & { internalDate: string },
+  raw: Uint8Array,
+): RawMessage {
+  return {
+    raw,
+    thread_id: threadId,
+    received_at: new Date(Number(internalDate)),
+    relevant: isRelevant(labelIds),
+    sent: labelIds.includes('SENT'),
+  }
 }
 
 function isRelevant(labels: string[]): boolean {

@@ -2,6 +2,7 @@
 import type { Failure } from '#kernel/failure'
 import type { MailboxStatus } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
+import { derivedUuid } from '#platform/crypto'
 import { kick } from '#platform/outbox'
 import * as repo from '../repo'
 
@@ -53,7 +54,8 @@ export async function openGap(
   ref: MailboxRef,
   gap: { lost_cursor: string; new_cursor: string; since: Date },
 ): Promise<string> {
-  const id = ctx.newId()
+  // Of what was lost, so that a run that dies after it leaves no second row which nothing would ever close.
+  const id = await derivedUuid(`gap:${ref.mailbox_id}:${gap.lost_cursor}`)
   const { since, ...cursors } = gap
   await doorOf(ctx, ref).batch([
     repo.insertGap({

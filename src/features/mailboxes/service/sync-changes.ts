@@ -23,6 +23,8 @@ export interface SyncDeps {
   known(ids: string[]): Promise<Set<string>>
   /** `dead`: it cannot be read, and a dead letter says so. Throws when the database does not answer. */
   ingest(message: ChangedMessage, raw: RawMessage): Promise<'new' | 'known' | 'dead'>
+  /** It will never be had: a dead letter says so, and the mailbox goes on behind it. */
+  bury(message: ChangedMessage): Promise<void>
   /** Persists the cursor, or a recovery that was begun, before anything goes on. */
   save(state: { cursor: string; recovery: Recovery | null }): Promise<void>
   /** Tells people that time was lost, and later what the search found. */
@@ -125,6 +127,11 @@ async function takeIn(
     for (let thread = waiting.shift(); thread && !failure; thread = waiting.shift()) {
       for (const message of thread) {
         const raw = await deps.fetchRaw(message.id)
+        if (!raw.ok && raw.failure.code === 'unfetchable') {
+          await deps.bury(message)
+          report.dead++
+          continue
+        }
         if (!raw.ok) {
           failure = raw.failure
           return

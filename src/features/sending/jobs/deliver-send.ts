@@ -52,6 +52,8 @@ export function deliverSendJob(
         )
       const prepared = await transport.prepare(ctx, send)
       await checkpoint('prepare', send_id)
+      if (!prepared.ok && prepared.failure.code === 'answered_by_a_person')
+        return skip(ctx, send, prepared.failure.code)
       if (!prepared.ok) return refuse(ctx, transport, send, 'claimed', prepared.failure)
       const passed = await passGate(ctx, transport, send, prepared.value)
       await checkpoint('gate', send_id)
@@ -160,6 +162,14 @@ async function refuse(
   if (rows.length === 0) return
   kick(ctx, [trail.event_id])
   await discard(ctx, transport, send, send.provider_draft_id)
+}
+
+async function skip(ctx: Ctx, send: ClaimedSend, reason: string): Promise<void> {
+  const trail = newTrail(ctx)
+  const [{ rows }] = await doorOf(ctx, send.org_id).batch([
+    repo.markSkipped(guardOf(send, 'claimed'), { reason, trail }),
+  ])
+  if (rows.length > 0) kick(ctx, [trail.event_id])
 }
 
 async function discard(

@@ -11,9 +11,15 @@ export async function loadOutgoing(
   ctx: Ctx,
   org_id: string,
   send_id: string,
-): Promise<{ raw: string; provider_thread_id: string | null; message_id: string } | null> {
+): Promise<{
+  raw: string
+  provider_thread_id: string | null
+  message_id: string
+  automatic: boolean
+} | null> {
   const [[mail]] = await ctx.db.org({ org_id, visibility: 'all' }).batch([findOutgoing(send_id)])
   if (!mail) return null
   const raw = await composeMail(mail, senderOf(ctx.config), ctx.clock.now())
-  return { raw: toBase64Url(raw), provider_thread_id: mail.provider_thread_id, message_id: mail.message_id }
+  const { provider_thread_id, message_id, automatic } = mail
+  return { raw: toBase64Url(raw), provider_thread_id, message_id, automatic }
 }

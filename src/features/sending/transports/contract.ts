@@ -40,7 +40,10 @@ export type Reconciliation =
 export interface Transport {
   name: TransportName
   carries: readonly MailPurpose[]
-  /** Before the gate: no mail can leave by it, and losing its result costs an orphan at most. */
+  /**
+   * Before the gate: no mail can leave by it, and losing its result costs an orphan at most. Failure `answered_by_a_person`
+   * when an automatic answer has come too late.
+   */
   prepare(ctx: Ctx, send: TransportSend): Promise<Result<Prepared>>
   /** Behind the gate, once per claim. */
   deliver(ctx: Ctx, send: TransportSend): Promise<Delivery>
