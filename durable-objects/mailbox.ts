@@ -142,17 +142,20 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
   /** Best effort towards the provider, certain towards ourselves: whatever it answers, the tokens are gone. */
   async disconnect(): Promise<Result<null>> {
     const ctx = this.#context()
-    const provider = findProvider(this.held.provider)
-    if (provider && isConnected(this.held)) {
-      await this.#account.call(ctx, (_, api) => provider.unwatch(api))
+    const ours = this.held
+    const provider = findProvider(ours.provider)
+    if (provider && isConnected(ours) && !(await this.#isShared(ctx))) {
       const tokens = await this.#account.readTokens(ctx).catch(() => null)
+      if (this.held === ours) await this.#account.call(ctx, (_, api) => provider.unwatch(api))
       const revoked = tokens ? await provider.revoke(ctx, tokens.refresh_token) : succeed(null)
       if (!revoked.ok)
         ctx.log.warn('mailbox.revoke_failed', {
-          mailbox_id: this.held.mailbox_id,
+          mailbox_id: ours.mailbox_id,
           failure: revoked.failure.code,
         })
     }
+    // Connected anew while the provider answered: those tokens are not the ones that were to go.
+    if (this.held !== ours) return succeed(null)
     this.#account.forget()
     this.held = { ...nothing }
     this.#poked = false
@@ -182,6 +185,12 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
       waitUntil: (work) => this.state.waitUntil(work),
       ...(as_of === undefined ? {} : { as_of: new Date(as_of) }),
     })
+  }
+
+  /** Another organization has connected the same account: a provider ends watch and grant for both. */
+  async #isShared(ctx: Ctx): Promise<boolean> {
+    const { mailbox_id, provider, email } = this.held
+    return mailboxReports.isConnectedElsewhere(ctx, { mailbox_id, provider, email }).catch(() => false)
   }
 
   async #wakeLater(): Promise<void> {
@@ -226,12 +235,14 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
     }
   }
 
+  /** Tells Postgres, and hears from it what people have done since: a wipe that did not reach the object is made up for. */
   async #report(ctx: Ctx, connected: boolean, moved: boolean): Promise<void> {
-    const { last_synced_at, push, watch_expires_at } = this.held
+    const ours = this.held
+    const { last_synced_at, push, watch_expires_at } = ours
     const synced_at = last_synced_at === null ? ctx.clock.now() : new Date(last_synced_at)
     const pushed_at = this.#pushed_at
     this.#pushed_at = null
-    await mailboxReports.recordSynced(ctx, refOf(this.held), {
+    const status = await mailboxReports.recordSynced(ctx, refOf(ours), {
       synced_at,
       pushed_at,
       cursor_moved_at: moved ? synced_at : null,
@@ -239,5 +250,13 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
       watch_expires_at: watch_expires_at === null ? null : new Date(watch_expires_at),
       connected,
     })
+    if (status === 'connected' || this.held !== ours) return
+    if (status === null || status === 'disconnected') {
+      ctx.log.warn('mailbox.wiped_late', { mailbox_id: ours.mailbox_id })
+      await this.disconnect()
+    } else {
+      ours.lost = status
+      await this.persist()
+    }
   }
 }

@@ -38,6 +38,10 @@ export function findById(id: string) {
   return q.select(shown).from(mailboxes).where(eq(mailboxes.id, id))
 }
 
+export function findStatus(id: string) {
+  return q.select({ status: mailboxes.status }).from(mailboxes).where(eq(mailboxes.id, id))
+}
+
 /** Whose account a mailbox is. */
 export function findAccount(id: string) {
   return q
@@ -61,7 +65,7 @@ export function listGaps(limit: number) {
   return q.select().from(mailbox_gaps).orderBy(desc(mailbox_gaps.detected_at)).limit(limit)
 }
 
-export function findByAddress(provider: MailboxProviderName, email_norm: string) {
+export function findByAddress(provider: string, email_norm: string) {
   return raw<{ org_id: string; mailbox_id: string }>(
     sql`select org_id, mailbox_id from mailboxes_by_address(${provider}, ${email_norm})`,
   )
@@ -192,12 +196,15 @@ export function markLost(lost: {
   now: Date
   event_id: string
   audit_id: string
+  unchanged_since: Date | null
 }) {
   const at = lost.now.toISOString()
+  const until = lost.unchanged_since?.toISOString() ?? null
   return raw<{ id: string }>(sql`
     with lost as (
       update mailboxes set status = ${lost.status}, last_error = ${JSON.stringify(lost.error)}::jsonb, updated_at = ${at}
-        where id = ${lost.id} and status not in (${lost.status}, 'disconnected') returning org_id, id),
+        where id = ${lost.id} and status not in (${lost.status}, 'disconnected')
+          and (${until}::timestamptz is null or updated_at <= ${until}::timestamptz) returning org_id, id),
     told as (
       insert into events (org_id, id, type, payload, as_of, created_at)
         select org_id, ${lost.event_id}, 'mailbox.reconnect_required', jsonb_build_object('mailbox_id', id), ${at}, now() from lost
@@ -255,14 +262,18 @@ export function listStale(before: Date, limit: number) {
 }
 
 export function listWatchEnding(before: Date, limit: number) {
-  return q
-    .select({ org_id: mailboxes.org_id, id: mailboxes.id })
-    .from(mailboxes)
-    .where(
-      and(
-        eq(mailboxes.status, 'connected'),
-        or(isNull(mailboxes.watch_expires_at), lt(mailboxes.watch_expires_at, before)),
-      ),
-    )
-    .limit(limit)
+  return (
+    q
+      .select({ org_id: mailboxes.org_id, id: mailboxes.id })
+      .from(mailboxes)
+      .where(
+        and(
+          eq(mailboxes.status, 'connected'),
+          or(isNull(mailboxes.watch_expires_at), lt(mailboxes.watch_expires_at, before)),
+        ),
+      )
+      // Each attempt touches the row, so that those which keep failing do not stand before the others.
+      .orderBy(asc(mailboxes.updated_at))
+      .limit(limit)
+  )
 }

@@ -15,24 +15,33 @@ function doorOf(ctx: Ctx, ref: MailboxRef) {
   return ctx.db.org({ org_id: ref.org_id, visibility: 'all' })
 }
 
+/** What people see then: `connected`, unless somebody has decided otherwise; `null` when there is no such mailbox any more. */
 export async function recordSynced(
   ctx: Ctx,
   ref: MailboxRef,
   at: Omit<Parameters<typeof repo.markSynced>[1], 'now'>,
-): Promise<void> {
-  await doorOf(ctx, ref).batch([repo.markSynced(ref.mailbox_id, { ...at, now: ctx.clock.now() })])
+): Promise<MailboxStatus | null> {
+  const [, [mailbox]] = await doorOf(ctx, ref).batch([
+    repo.markSynced(ref.mailbox_id, { ...at, now: ctx.clock.now() }),
+    repo.findStatus(ref.mailbox_id),
+  ])
+  return mailbox?.status ?? null
 }
 
 export async function recordError(ctx: Ctx, ref: MailboxRef, failure: Failure): Promise<void> {
   await doorOf(ctx, ref).batch([repo.markError(ref.mailbox_id, describe(ctx, failure), ctx.clock.now())])
 }
 
-/** The mailbox can do nothing until a person acts. Its one event tells Slack, however often this is called. */
+/**
+ * The mailbox can do nothing until a person acts. Its one event tells Slack, however often this is called. With
+ * `unchanged_since` only a mailbox that nothing has happened to since.
+ */
 export async function recordLost(
   ctx: Ctx,
   ref: MailboxRef,
   status: MailboxStatus,
   failure: Failure,
+  unchanged_since: Date | null = null,
 ): Promise<void> {
   const event_id = ctx.newId()
   const [lost] = await doorOf(ctx, ref).batch([
@@ -44,9 +53,19 @@ export async function recordLost(
       now: ctx.clock.now(),
       event_id,
       audit_id: ctx.newId(),
+      unchanged_since,
     }),
   ])
   if (lost.rows.length > 0 && status !== 'paused') kick(ctx, [event_id])
+}
+
+/** Whether an address is also somebody else's mailbox here. */
+export async function isConnectedElsewhere(
+  ctx: Ctx,
+  { mailbox_id, provider, email }: { mailbox_id: string; provider: string; email: string },
+): Promise<boolean> {
+  const [found] = await ctx.db.nobody().batch([repo.findByAddress(provider, email)])
+  return found.rows.some((row) => row.mailbox_id !== mailbox_id)
 }
 
 export async function openGap(

@@ -6,7 +6,7 @@ import { syncMailbox } from '../jobs/sync-mailbox'
 import * as repo from '../repo'
 
 const STALE_SECONDS = 5 * 60
-const LIMIT = 1000
+const LIMIT = 10_000
 
 /** A lost push or alarm costs five minutes at most. */
 export const mailboxSync: Sweep<Ctx> = {
