@@ -42,6 +42,7 @@ describe('after a failure', () => {
   it('the provider’s own wait wins, else the waits grow to half an hour', () => {
     const failure = { kind: 'transient' as const, code: 'x', message: 'x' }
     expect(cooldownMs({ ...failure, retry_after_seconds: 7 }, 3)).toBe(7000)
+    expect(cooldownMs({ ...failure, code: 'sync_failed' }, 20)).toBe(15_000)
     expect([1, 2, 3, 20].map((failures) => cooldownMs(failure, failures))).toEqual([
       30_000, 60_000, 120_000, 1_800_000,
     ])
@@ -52,6 +53,7 @@ describe('a gap', () => {
   it('is searched from an hour before the last good sync, a month back at most', () => {
     expect(gapStart(at(-7200), now)).toEqual(at(-10_800))
     expect(gapStart(null, now)).toEqual(at(-3600))
+    expect(gapStart(at(9999), now)).toEqual(at(-3600))
     expect(gapStart(at(-90 * 86_400), now)).toEqual(at(-30 * 86_400))
   })
 })

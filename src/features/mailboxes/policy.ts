@@ -10,6 +10,8 @@ const SAFETY_POLL_MS = 5 * 60_000
 const DAY_MS = 24 * 3600_000
 const FAILURE_BASE_MS = 30_000
 const FAILURE_MAX_MS = 30 * 60_000
+/** Our own database was away: that is nothing to spare the provider for. */
+const OWN_FAILURE_MS = 15_000
 
 export interface WakeState {
   push: 'on' | 'off'
@@ -40,6 +42,7 @@ export function renewalBackoffMs(failures: number): number {
 /** How long to leave the provider alone after a failure. */
 export function cooldownMs(failure: Failure, failures: number): number {
   if (failure.retry_after_seconds !== undefined) return failure.retry_after_seconds * 1000
+  if (failure.code === 'sync_failed') return OWN_FAILURE_MS
   return Math.min(FAILURE_BASE_MS * 2 ** Math.max(0, failures - 1), FAILURE_MAX_MS)
 }
 
@@ -57,5 +60,7 @@ export function nextWake(state: WakeState, now: Date): Date {
 export function gapStart(last_good: Date | null, now: Date): Date {
   const HOUR_MS = 3600_000
   const earliest = now.getTime() - 30 * DAY_MS
-  return new Date(Math.max((last_good ?? now).getTime() - HOUR_MS, earliest))
+  // A clock that was set back must not begin the search in the future.
+  const latest = Math.min((last_good ?? now).getTime(), now.getTime())
+  return new Date(Math.max(latest - HOUR_MS, earliest))
 }
