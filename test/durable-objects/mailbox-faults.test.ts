@@ -280,7 +280,8 @@ describe('waking up', () => {
     const world = createWorld()
     const org = await world.organization()
     const mailbox = await connectMailbox(world, org)
-    await shim('faults', { method: 'POST', path_pattern: '/watch', status: 500 })
+    // For as long as it takes: the tick renews the mailboxes of other tests as well.
+    await shim('faults', { method: 'POST', path_pattern: '/watch', status: 500, times: 0 })
     const at = addSeconds(new Date(), 2 * 24 * 3600)
     await world.tick('*/30 * * * *', at)
     await world.drain()
@@ -295,6 +296,7 @@ describe('waking up', () => {
     }
     const failed = await watch()
     expect(failed?.error?.code).toBe('provider_unavailable')
+    await shim('faults', {}, 'DELETE')
     await world.tick('*/30 * * * *', addSeconds(at, 1800))
     await world.drain()
     const renewed = await watch()

@@ -152,7 +152,7 @@ describe('a clear inquiry by mail', () => {
       lease_until: null,
       version: 2,
     })
-    expect([draft.gate.length, failedRules(draft)]).toEqual([18, []])
+    expect([draft.gate.length, failedRules(draft)]).toEqual([19, []])
     const [send, ...more] = await sendsOf(world, arrival)
     expect(more).toEqual([])
     expect(send).toMatchObject({
@@ -715,8 +715,8 @@ describe('the sweep', () => {
       ])
     }
     expect(results).toEqual([
-      ['auto_send', null, false, 18, 1],
-      ['needs_review', 'ai_gave_up', false, 18, 1],
+      ['auto_send', null, false, 19, 1],
+      ['needs_review', 'ai_gave_up', false, 19, 1],
       ['needs_review', 'gave_up', true, 1, 1],
     ])
   })

@@ -195,7 +195,7 @@ export interface DraftFacts {
   mailbox: { status: MailboxStatus; auto_send: boolean; daily_cap: number } | null
   /** Every address of the organization's mailboxes. */
   own_addresses: string[]
-  /** Earlier messages, oldest first. */
+  /** Earlier messages between us and the sender, oldest first: what others wrote in the thread is not theirs to read. */
   thread: { direction: 'inbound' | 'outbound'; text: string }[]
   counts: {
     thread: number
@@ -239,6 +239,8 @@ export function claimWithFacts(org_id: string, id: string, now: Date) {
       'thread', (select coalesce(jsonb_agg(jsonb_build_object('direction', e.direction, 'text', e.text) order by e.received_at, e.id), '[]')
         from (select x.id, x.direction, x.received_at, left(x.stripped_text, ${MAX_THREAD_TEXT}) as text from messages x
           where x.org_id = d.org_id and x.conversation_id = d.conversation_id and (x.received_at, x.id) < (m.received_at, m.id)
+            and ((x.direction = 'inbound' and x.from_email = m.from_email)
+              or (x.direction = 'outbound' and x."to" @> jsonb_build_array(jsonb_build_object('email', m.from_email))))
           order by x.received_at desc, x.id desc limit ${MAX_THREAD}) e),
       'counts', jsonb_build_object(
         'thread', (select count(*) from sends x where ${automatic} and x.kind = 'reply' and x.conversation_id = d.conversation_id),

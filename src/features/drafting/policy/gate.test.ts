@@ -3,6 +3,7 @@ import { decide, type GateFacts } from './gate'
 
 const received_at = new Date('2026-11-20T09:00:00Z')
 const good: GateFacts = {
+  now: new Date('2026-11-20T09:05:00Z'),
   reply_mode: 'auto',
   undo_seconds: 60,
   mailbox: { status: 'connected', auto_send: true, daily_cap: 1000 },
@@ -27,6 +28,7 @@ it('sends by itself when every rule passes, and keeps every verdict', () => {
       'mailbox_auto_send',
       'not_automated',
       'message_allows_auto_reply',
+      'message_is_recent',
       'dmarc_pass',
       'single_recipient_is_sender',
       'thread_cap',
@@ -76,6 +78,7 @@ describe('leaves it to a person for one failed rule alone', () => {
         },
       },
     ],
+    ['message_is_recent', { ...good, now: new Date('2026-11-23T10:00:00Z') }],
     ['dmarc_pass', { ...good, message: { ...good.message, dmarc: 'fail' } }],
     ['dmarc_pass', { ...good, message: { ...good.message, dmarc: 'none' } }],
     ['dmarc_pass', { ...good, message: { ...good.message, dmarc: null } }],

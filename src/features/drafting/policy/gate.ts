@@ -11,6 +11,8 @@ import type {
 /** Contract §4; the mailbox's own daily cap is a setting of it. */
 const caps = { thread: 3, sender: 1, domain: 500, form_address: 1 } as const
 export const MIN_CONFIDENCE = 0.7
+/** Old mail turns up when somebody moves it back to the inbox, or after a long gap. */
+const MAX_AGE_HOURS = 72
 const MAX_DETAIL = 1000
 
 export interface GateVerdict {
@@ -20,6 +22,7 @@ export interface GateVerdict {
 }
 
 export interface GateFacts {
+  now: Date
   reply_mode: ReplyMode
   undo_seconds: number
   /** The mailbox that it would leave from; `null` while none is connected. */
@@ -125,6 +128,16 @@ const rules: readonly Rule[] = [
       against.length === 0
         ? 'Nothing in the message forbids an automatic answer.'
         : against.map((given) => `${given.rule}: ${given.detail}`).join(' '),
+    )
+  },
+  ({ message, now }) => {
+    const hours = Math.floor((now.getTime() - message.received_at.getTime()) / 3_600_000)
+    return verdict(
+      'message_is_recent',
+      hours <= MAX_AGE_HOURS,
+      hours <= MAX_AGE_HOURS
+        ? `The message came in the last ${MAX_AGE_HOURS} hours.`
+        : `The message came ${hours} hours ago: an automatic answer would surprise.`,
     )
   },
   identity,

@@ -59,6 +59,7 @@ function judge(ctx: Ctx, facts: repo.DraftFacts, { output }: Written, boundary: 
   ]
   const email = recipientOf(facts)
   return decide({
+    now: ctx.clock.now(),
     reply_mode: organization.reply_mode,
     undo_seconds: organization.undo_seconds,
     mailbox: facts.mailbox,
