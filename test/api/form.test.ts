@@ -251,4 +251,30 @@ describe('POST /lead/{company_slug}', () => {
       [429, '0'],
     ])
   })
+
+  it('writes nothing for a key that came with another body before', async () => {
+    const world = createWorld()
+    const org = await world.organization({ reply_mode: 'off' })
+    const keyed = { 'Idempotency-Key': 'once' }
+    await post(world, org.slug, lead, keyed)
+    const eve = { ...lead, email: 'eve@other.test' }
+    expect((await post(world, org.slug, eve, keyed)).status).toBe(422)
+    const [people] = await world.sql(
+      q.select({ email: contacts.email_norm }).from(contacts).where(eq(contacts.org_id, org.id)),
+    )
+    expect(people).toEqual([{ email: 'ada@buyer.test' }])
+  })
+
+  it('makes one lead of the same post ten times at once, and refuses another body under its key', async () => {
+    const world = createWorld()
+    const org = await world.organization({ reply_mode: 'off' })
+    const keyed = { 'Idempotency-Key': 'storm' }
+    const bodies = Array.from({ length: 10 }, (_, i) => (i % 2 ? lead : { ...lead, email: 'eve@other.test' }))
+    const answers = await Promise.all(bodies.map((body) => post(world, org.slug, body, keyed)))
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+      200, 200, 200, 200, 201, 422, 422, 422, 422, 422,
+    ])
+    const [found] = await world.sql(q.select({ id: leads.id }).from(leads).where(eq(leads.org_id, org.id)))
+    expect(found).toHaveLength(1)
+  })
 })
