@@ -114,6 +114,13 @@ describe.each(setups)('the mail provider $name', (setup) => {
     }
   }
 
+  async function searchAll(api: MailApi, page: string | null = null): Promise<string[]> {
+    const since = new Date(Date.now() - 3600_000)
+    const { messages, next_page } = value(await provider.searchSince(api, since, page))
+    const ids = messages.map(({ id }) => id)
+    return next_page === null ? ids : [...ids, ...(await searchAll(api, next_page))]
+  }
+
   it('exchanges a code for tokens, scopes and the identity of the account', async () => {
     const account = setup.account()
     const granted = value(await grant(account))
@@ -205,8 +212,7 @@ describe.each(setups)('the mail provider $name', (setup) => {
     })
     const pinned = value(await provider.currentCursor(api))
     expect(value(await provider.changesSince(api, pinned)).messages).toEqual([])
-    const found = value(await provider.searchSince(api, new Date(Date.now() - 3600_000), null))
-    expect(found.messages.length).toBeGreaterThanOrEqual(1)
+    expect((await searchAll(api)).length).toBeGreaterThanOrEqual(1)
   })
 
   it('finds by search what the account sent, too', async () => {
@@ -214,14 +220,7 @@ describe.each(setups)('the mail provider $name', (setup) => {
     await setup.arrive(account, { subject: 'asked', from: 'a@buyer.test' })
     const draft = value(await provider.createDraft(api, { raw: raw('Answered'), thread_id: null }))
     const sent = value(await provider.sendDraft(api, draft.draft_id))
-    const ids: string[] = []
-    const since = new Date(Date.now() - 3600_000)
-    const search = async (page: string | null): Promise<void> => {
-      const { messages, next_page } = value(await provider.searchSince(api, since, page))
-      ids.push(...messages.map(({ id }) => id))
-      if (next_page !== null) await search(next_page)
-    }
-    await search(null)
+    const ids = await searchAll(api)
     expect(ids).toContain(sent.provider_message_id)
     expect(new Set(ids).size).toBeGreaterThan(1)
   })

@@ -76,7 +76,7 @@ export interface MailProvider {
   currentCursor(api: MailApi): Promise<Result<string>>
   /** Failure `cursor_expired` when the provider has forgotten what came since. */
   changesSince(api: MailApi, cursor: string): Promise<Result<ChangePage>>
-  /** Everything received or sent since, for a gap: oldest last, page by page. */
+  /** Everything sent and received since, for a gap, page by page; read from its end, answers come after what they answer. */
   searchSince(
     api: MailApi,
     since: Date,

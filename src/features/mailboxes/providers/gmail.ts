@@ -134,7 +134,7 @@ export const gmail: MailProvider = {
 
   searchSince: async (api, since, page) => {
     // One folder after the other; what the account wrote itself tells which mails are answered.
-    const [folder = 'inbox', ...token] = (page ?? 'inbox').split(' ')
+    const [folder = 'sent', ...token] = (page ?? 'sent').split(' ')
     const query = new URLSearchParams({
       q: `in:${folder} after:${Math.floor(since.getTime() / 1000)}`,
       maxResults: String(PAGE),
@@ -145,7 +145,7 @@ export const gmail: MailProvider = {
       ({ messages, nextPageToken }) => ({
         messages: messages.map(({ id: message_id, threadId }) => ({ id: message_id, thread_id: threadId })),
         next_page:
-          nextPageToken === undefined ? (folder === 'inbox' ? 'sent' : null) : `${folder} ${nextPageToken}`,
+          nextPageToken === undefined ? (folder === 'sent' ? 'inbox' : null) : `${folder} ${nextPageToken}`,
       }),
     )
   },

@@ -34,6 +34,8 @@ export interface SyncDeps {
 
 /** Threads side by side, the messages of one thread in order: the first makes the conversation that the others join. */
 const CONCURRENCY = 5
+/** Of a recovery: as many as one question to the database is about. */
+const AT_ONCE = 200
 /** A mailbox that keeps changing must not hold its object for ever; what is left comes with the next wake. */
 const MAX_PAGES = 50
 
@@ -90,6 +92,7 @@ async function beginRecovery(
 
 async function recover(deps: SyncDeps, recovery: Recovery, report: SyncReport): Promise<Result<string>> {
   const before = report.ingested
+  const all: ChangedMessage[] = []
   let page: string | null = null
   do {
     const found: Result<{ messages: ChangedMessage[]; next_page: string | null }> = await deps.searchSince(
@@ -97,11 +100,15 @@ async function recover(deps: SyncDeps, recovery: Recovery, report: SyncReport): 
       page,
     )
     if (!found.ok) return found
-    // Searches answer newest first; conversations want the oldest first.
-    const failure = await takeIn(deps, found.value.messages.toReversed(), report)
-    if (failure) return { ok: false, failure }
+    all.push(...found.value.messages)
     page = found.value.next_page
   } while (page !== null)
+  // Searches answer newest first; conversations want the oldest first.
+  all.reverse()
+  for (let from = 0; from < all.length; from += AT_ONCE) {
+    const failure = await takeIn(deps, all.slice(from, from + AT_ONCE), report)
+    if (failure) return { ok: false, failure }
+  }
   await deps.closeGap(recovery.gap_id, report.ingested - before)
   await deps.save({ cursor: recovery.new_cursor, recovery: null })
   report.recovered_gap = true
