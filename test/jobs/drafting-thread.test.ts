@@ -1,9 +1,11 @@
 // A thread may hold the words of several people. A reply goes to one of them, and is written from what that one has seen.
-import { eq } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
 import { q } from '#db/client'
+import { audit_logs } from '#db/schema/audit'
 import { conversations, messages } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
+import { sends } from '#db/schema/sending'
 import { arrive } from '#test/arrivals'
 import { AI_SETTINGS, createFakeAi } from '#test/fake-ai'
 import { insertMailbox } from '#test/sends'
@@ -81,5 +83,37 @@ describe('a message that is days old when it is seen', () => {
     )
     expect(rows[0]?.gate.find(({ rule }) => rule === 'message_is_recent')?.passed).toBe(passed)
     expect(rows[0]?.decision).toBe(passed ? 'auto_send' : 'needs_review')
+  })
+})
+
+describe('an automatic reply that waits while a person answers by hand', () => {
+  it('is stopped on the record, and its draft is out of date', async () => {
+    const world = createWorld()
+    const org = await world.organization({ reply_mode: 'auto', undo_seconds: 600 })
+    const agent = await org.as('agent')
+    const arrival = await arrive(world, org)
+    await draftReply.run(world.ctx(), { org_id: org.id, draft_id: arrival.draft_id })
+    const path = `/api/v1/conversations/${arrival.conversation_id}/messages`
+    expect((await world.request('POST', path, { token: agent.token, body: { text: 'Hello' } })).status).toBe(
+      201,
+    )
+    await world.drain()
+    const [waiting, [draft], audit] = await world.sql(
+      q
+        .select({ automatic: sends.automatic, state: sends.state })
+        .from(sends)
+        .where(eq(sends.org_id, org.id))
+        .orderBy(sends.created_at),
+      q.select({ status: drafts.status }).from(drafts).where(eq(drafts.id, arrival.draft_id)),
+      q
+        .select({ actor_id: audit_logs.actor_id })
+        .from(audit_logs)
+        .where(and(eq(audit_logs.org_id, org.id), eq(audit_logs.action, 'send.skipped'))),
+    )
+    expect([waiting[0], draft?.status, audit]).toEqual([
+      { automatic: true, state: 'skipped' },
+      'superseded',
+      [{ actor_id: agent.id }],
+    ])
   })
 })

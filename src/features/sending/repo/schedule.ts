@@ -65,13 +65,18 @@ export function cancelReply(input: { org_id: string; draft_id: string; reason: s
 }
 
 /** A person answers by hand: what the machine was about to say in this conversation is stale. */
-export function skipAutomaticReplies(input: { org_id: string; conversation_id: string }) {
+export function skipAutomaticReplies(input: { org_id: string; conversation_id: string; trail: Trail }) {
   return raw<{ id: string }>(sql`
-    update sends s set state = 'skipped', skip_reason = 'answered_by_a_person', waits_because = null,
-      claim_token = null, lease_until = null, updated_at = now()
-    where s.org_id = ${input.org_id} and s.conversation_id = ${input.conversation_id} and s.kind = 'reply' and s.automatic
-      and s.state in ('scheduled', 'claimed')
-    returning s.id`)
+    with done as (
+      update sends s set state = 'skipped', skip_reason = 'answered_by_a_person', waits_because = null,
+        claim_token = null, lease_until = null, updated_at = now()
+      where s.org_id = ${input.org_id} and s.conversation_id = ${input.conversation_id} and s.kind = 'reply' and s.automatic
+        and s.state in ('scheduled', 'claimed')
+      returning s.*),
+    -- A newer message has stopped the ones before: a conversation has one automatic reply that still waits.
+    one as (select * from done order by id desc limit 1),
+    ${trailOf(sql`one`, sql`true`, input.trail, { event: 'send.ended', action: 'send.skipped' })}
+    select id from done`)
 }
 
 export type Answerable = {

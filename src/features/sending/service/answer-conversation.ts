@@ -1,11 +1,13 @@
-import { recordAudit } from '#features/audit'
+import { recordAudit, truncateIp } from '#features/audit'
 import { touchByPerson } from '#features/conversations'
 import type { Scope } from '#kernel/actor'
 import { addSeconds } from '#kernel/clock'
 import { AppError, notFound } from '#kernel/errors'
 import type { Ctx } from '#platform/context'
+import { kick } from '#platform/outbox'
 import { findById } from '../repo/read'
 import * as repo from '../repo/schedule'
+import { newTrail } from '../repo/trail'
 import { present } from './manage-sends'
 import { enqueueDelivery, scheduleReply } from './schedule-reply'
 
@@ -49,14 +51,16 @@ export async function answerConversation(
     created_by: scope.user_id ?? null,
     dedupe_key: `manual:${id}`,
   })
-  const [, , , , [send]] = await door.batch([
+  const trail = newTrail(ctx, truncateIp(ctx.origin.ip))
+  const [, stopped, , , [send]] = await door.batch([
     touchByPerson(ctx, { org_id, conversation_id }),
-    repo.skipAutomaticReplies({ org_id, conversation_id }),
+    repo.skipAutomaticReplies({ org_id, conversation_id, trail }),
     reply,
     recordAudit(ctx, { org_id, action: 'send.scheduled', entity: 'send', entity_id: id }),
     findById(id),
   ])
   if (!send) throw notFound('The send')
+  if (stopped.rows.length > 0) kick(ctx, [trail.event_id])
   enqueueDelivery(ctx, { org_id, send_id: id, due_at })
   return present(send)
 }
