@@ -30,7 +30,8 @@ const order = [
   'operations',
   'health',
 ]
-const names = /^(index|routes|schema|service|policy|repo)\.ts$|^(service|policy|repo|routes|jobs|sweeps)\/[a-z0-9-]+\.ts$/
+const names =
+  /^(index|routes|schema|service|policy|repo)\.ts$|^(service|policy|repo|routes|jobs|sweeps)\/[a-z0-9-]+\.ts$/
 const plugIns = ['providers', 'transports', 'channels', 'actions']
 
 function list(folder: string): string[] {
@@ -71,12 +72,21 @@ describe('a slice', () => {
   })
 
   it('shows a short face', () => {
-    const long = files.filter((file) => file.endsWith('/index.ts') && file.split('/').length === 4 && read(file).trimEnd().split('\n').length > 15)
+    const long = files.filter(
+      (file) =>
+        file.endsWith('/index.ts') &&
+        file.split('/').length === 4 &&
+        read(file).trimEnd().split('\n').length > 15,
+    )
     expect(long).toEqual([])
   })
 
   it('opens the door past all organizations only in sweeps, auth and operations', () => {
-    const opened = list(join(root, 'src')).filter((file) => importsOf(file).includes('#db/system') && !/^src\/(platform\/|features\/(auth|operations)\/|features\/[a-z]+\/sweeps\/)/.test(file))
+    const opened = list(join(root, 'src')).filter(
+      (file) =>
+        importsOf(file).includes('#db/system') &&
+        !/^src\/(platform\/|features\/(auth|operations)\/|features\/[a-z]+\/sweeps\/)/.test(file),
+    )
     expect(opened).toEqual([])
   })
 })
@@ -113,13 +123,17 @@ describe('the registries', () => {
 
 describe('values', () => {
   it('never enter SQL as text outside the table definitions', () => {
-    const raw = list(join(root, 'src')).filter((file) => /\bsql\.raw\b/.test(read(file)) && file !== 'src/db/columns.ts')
+    const raw = list(join(root, 'src')).filter(
+      (file) => /\bsql\.raw\b/.test(read(file)) && file !== 'src/db/columns.ts',
+    )
     expect(raw).toEqual([])
   })
 
   it('open an interactive transaction nowhere but where a decision needs it', () => {
     const allowed: string[] = []
-    const opened = list(join(root, 'src')).filter((file) => /\.transaction\(/.test(read(file)) && file !== 'src/db/client.ts')
+    const opened = list(join(root, 'src')).filter(
+      (file) => /\.transaction\(/.test(read(file)) && file !== 'src/db/client.ts',
+    )
     expect(opened).toEqual(allowed)
   })
 })

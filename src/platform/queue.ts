@@ -52,7 +52,9 @@ function mergeMessages(messages: readonly Message[], jobs: readonly AppJob[]): Q
   const single: QueueMessage[] = []
   for (const message of messages) {
     const body = envelope.safeParse(message.body)
-    const job = body.success ? jobs.find(({ name, merge }) => merge && name === body.data.job) : undefined
+    const job = body.success
+      ? jobs.find((candidate) => candidate.merge !== undefined && candidate.name === body.data.job)
+      : undefined
     const payload = job?.payload.safeParse(body.data?.payload)
     if (job && payload?.success)
       groups.set(job, [...(groups.get(job) ?? []), { message, payload: payload.data }])
