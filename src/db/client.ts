@@ -207,11 +207,12 @@ function asOurs(error: unknown): unknown {
   if (neonError.code === '22021' || neonError.code === '22P05') {
     return new AppError('invalid', 'The text holds a character that cannot be stored, such as NUL.')
   }
-  // A SQLSTATE means that Postgres answered. 08/53/57 are its own outages, like no answer at all.
+  // A SQLSTATE means that Postgres answered. 08/53/57 are its own outages, like no answer at all; 40 is a transaction that it
+  // gave up for another one (a deadlock): nothing of it was kept, and the next attempt finds the way free.
   if (
     typeof neonError.code === 'string' &&
     /^[0-9A-Z]{5}$/.test(neonError.code) &&
-    !/^(08|53|57)/.test(neonError.code)
+    !/^(08|40|53|57)/.test(neonError.code)
   ) {
     return new DatabaseError({
       code: neonError.code,

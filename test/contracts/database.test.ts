@@ -163,6 +163,14 @@ describe('the doors', () => {
     expect(rows).toEqual([{ org: org.id }])
   })
 
+  it('a transaction that Postgres gave up for another one is unavailable for a moment, not broken', async () => {
+    const deadlock = raw(sql`do $$ begin raise exception 'deadlock detected' using errcode = '40P01'; end $$`)
+    await expect(createWorld().sql(deadlock)).rejects.toMatchObject({
+      name: 'AppError',
+      code: 'unavailable',
+    })
+  })
+
   it('a database that does not answer is unavailable, not an error of its own with an address in it', async () => {
     const world = createWorld({ NEON_GATEWAY_URL: 'http://127.0.0.1:9' })
     const failing = world
