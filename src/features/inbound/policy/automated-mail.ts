@@ -6,7 +6,6 @@ import type { MailClassification } from '#kernel/vocabulary'
 import { readAwayUntil } from './away-until'
 import {
   baseOf,
-  countSenders,
   hasNullReturnPath,
   isAwayBody,
   isAwaySubject,
@@ -163,7 +162,7 @@ function readObjections(mail: ParsedMail, own: ReadonlySet<string>): AutoReplyOb
     suppress !== null && /\b(?:all|oof|autoreply)\b/i.test(suppress) ? suppress : null,
   )
   add('missing_from', mail.from === null ? 'no valid From' : null)
-  add('several_senders', countSenders(mail.headers) > 1 ? 'more than one From header' : null)
+  add('several_senders', mail.senders > 1 ? 'more than one sender in From' : null)
   add(
     'malformed_message_id',
     mail.message_id_malformed ? 'its Message-ID cannot be answered to safely' : null,

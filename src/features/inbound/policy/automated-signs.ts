@@ -143,10 +143,6 @@ export function baseOf(email: string): string {
   return plus > 0 && plus < at ? `${email.slice(0, plus)}${email.slice(at)}` : email
 }
 
-export function countSenders(headers: readonly MailHeader[]): number {
-  return headers.filter((header) => header.name === 'from').length
-}
-
 /** A body reduced to what makes it the same text to a reader. */
 export function normalizeBody(text: string): string {
   return text

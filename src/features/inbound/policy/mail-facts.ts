@@ -33,6 +33,8 @@ export interface ParsedMail {
   readonly in_reply_to: string | null
   readonly references: string[]
   readonly from: MailAddress | null
+  /** How many From claims: more than one is nobody's honest mail. */
+  readonly senders: number
   readonly sender: MailAddress | null
   readonly reply_to: MailAddress[]
   /** Some Reply-To is on another registrable domain than From. */

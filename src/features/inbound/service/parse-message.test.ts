@@ -166,6 +166,22 @@ describe('addresses and lines', () => {
   })
 })
 
+describe('the sender', () => {
+  it.each([
+    ['Byron, Ada <ada@buyer.test>', 'ada@buyer.test', 1],
+    ['"Byron, Ada" <ada@buyer.test>', 'ada@buyer.test', 1],
+    ['"eve@evil.test" <ada@buyer.test>', 'ada@buyer.test', 1],
+    ['ada@buyer.test, Ada <ada@buyer.test>', 'ada@buyer.test', 1],
+    ['ada@buyer.test, eve@evil.test', 'ada@buyer.test', 2],
+    ['friends: ada@buyer.test, eve@evil.test;', 'ada@buyer.test', 2],
+    ['ada@buyer.test\r\nFrom: eve@evil.test', 'ada@buyer.test', 2],
+    ['nobody', undefined, 1],
+  ])('of "From: %s" is %s, of %i', async (from, email, senders) => {
+    const mail = await parse({ From: from })
+    expect([mail.from?.email, mail.senders]).toEqual([email, senders])
+  })
+})
+
 describe('what is no mail', () => {
   it.each<[string, Uint8Array]>([
     ['empty', new Uint8Array()],

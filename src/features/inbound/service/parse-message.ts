@@ -1,7 +1,7 @@
 // A raw RFC 5322 mail, as Gmail (`format=raw`) and Graph (`/$value`) give it, read into what the rest of the product works with.
 // Hostile and broken mail degrades to what can still be read; only what cannot be a mail at all throws, and becomes a dead letter.
 
-import PostalMime, { decodeWords, type Email } from 'postal-mime'
+import PostalMime, { addressParser, decodeWords, type Email } from 'postal-mime'
 import type { MailAttachment, MailHeader, ParsedMail } from '../policy/mail-facts'
 import { stripQuoted } from '../policy/quoted-text'
 import { isReplyToForeign, readAddresses } from './addresses'
@@ -139,7 +139,10 @@ export async function parseMessage(raw: Uint8Array): Promise<ParsedMail> {
   const id = readId(mail)
   const body = readText(mail)
   const text = truncate(body.text.replace(/\r\n?/g, '\n').trimEnd(), MAX_TEXT)
-  const [from = null] = readAddresses(mail.from && [mail.from])
+  // All of them: "Byron, Ada <ada@buyer.test>" without quotes reads as two, of which only the second is an address.
+  const claimed = readValues(headers, 'from')
+  const senders = readAddresses(addressParser(claimed.join(', ')))
+  const [from = null] = senders
   const [sender = null] = readAddresses(mail.sender && [mail.sender])
   const reply_to = readAddresses(mail.replyTo)
   const to = readAddresses(mail.to)
@@ -158,6 +161,7 @@ export async function parseMessage(raw: Uint8Array): Promise<ParsedMail> {
       ),
     ),
     from,
+    senders: Math.max(senders.length, claimed.length),
     sender,
     reply_to,
     reply_to_foreign: isReplyToForeign(from, reply_to),
