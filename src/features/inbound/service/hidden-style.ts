@@ -92,7 +92,8 @@ function readColor(value: string | undefined): Rgb | null | 'transparent' {
   if (hex !== undefined && (text.startsWith('#') || hex.length === 6)) {
     const full = hex.length <= 4 ? hex.replace(/./g, '$&$&') : hex
     if (full.length === 8 && full.endsWith('00')) return 'transparent'
-    return [0, 2, 4].map((at) => Number.parseInt(full.slice(at, at + 2), 16)) as unknown as Rgb
+    const part = (at: number) => Number.parseInt(full.slice(at, at + 2), 16)
+    return [part(0), part(2), part(4)]
   }
   const parts = /^rgba?\(([^()]{1,80})\)$/.exec(text)?.[1]?.split(/[\s,/]+/)
   if (parts && parts.length >= 3) {
