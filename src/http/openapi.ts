@@ -93,6 +93,8 @@ export const operatorSecurity = [{ operator: [] }]
 
 export const idParam = z.object({ id: z.uuid().openapi({ param: { name: 'id', in: 'path' } }) })
 
+export const ifMatch = z.object({ 'if-match': z.string().max(200).optional() })
+
 export const pageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
   cursor: z.string().max(200).optional(),

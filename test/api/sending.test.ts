@@ -103,7 +103,7 @@ describe('GET /sends/{id}', () => {
     const reply = await arrangeReply(world, org, { due_at: addSeconds(world.clock.now(), 60) })
     const row = await readSend(world, reply.send_id)
     const response = await request('GET', `/sends/${reply.send_id}`)
-    expect(response.headers.get('ETag')).toBe(`"${row.updated_at.getTime()}"`)
+    expect(response.headers.get('ETag')).toBe(`"${row.updated_at.getTime().toString(36)}"`)
     expect(await read(response)).toEqual({
       status: 200,
       body: {

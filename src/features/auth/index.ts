@@ -1,2 +1,9 @@
-export { insertOrganization, isSlugTaken, isTakenSlug, trimRefreshTokens, trimSessions } from './repo'
+export {
+  findMember,
+  insertOrganization,
+  isSlugTaken,
+  isTakenSlug,
+  trimRefreshTokens,
+  trimSessions,
+} from './repo'
 export { authRoutes, operatorLoginRoutes } from './routes'

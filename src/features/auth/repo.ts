@@ -32,6 +32,14 @@ export function findById(id: string) {
   return selectUser().where(eq(users.id, id))
 }
 
+/** A member whom work can be given to; `null` finds nobody. */
+export function findMember(id: string | null) {
+  return q
+    .select({ id: users.id })
+    .from(users)
+    .where(id === null ? sql`false` : and(eq(users.id, id), isNull(users.disabled_at)))
+}
+
 export function isSlugTaken(slug: string) {
   return q.select({ id: organizations.id }).from(organizations).where(eq(organizations.slug, slug))
 }

@@ -1,5 +1,6 @@
-import { and, type Column, desc, eq, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, lt, or } from 'drizzle-orm'
 import { q } from '#db/client'
+import { contains } from '#db/list'
 import { contacts } from '#db/schema/conversations'
 import type { Cursor } from '#kernel/page'
 
@@ -37,9 +38,4 @@ export function list(filter: { q?: string | undefined }, limit: number, after: C
 
 export function findById(id: string) {
   return q.select(shown).from(contacts).where(eq(contacts.id, id))
-}
-
-/** A plain filter over the organization's rows, whatever `%` or `_` the text has. */
-function contains(column: Column, text: string): SQL {
-  return sql`strpos(lower(${column}), lower(${text})) > 0`
 }

@@ -1,6 +1,7 @@
-import { and, asc, type Column, eq, inArray, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, or, type SQL, sql } from 'drizzle-orm'
 import { DatabaseError, q } from '#db/client'
 import { mustChange } from '#db/guard'
+import { contains, isAfter, isBefore, newestFirst } from '#db/list'
 import { users } from '#db/schema/auth'
 import { comments, contacts, conversations, messages } from '#db/schema/conversations'
 import { leads } from '#db/schema/leads'
@@ -25,7 +26,7 @@ export function list(filter: ConversationFilter, limit: number, after: Cursor | 
       filter.channel === undefined ? undefined : eq(conversations.channel, filter.channel),
       filter.assignee_id === undefined ? undefined : eq(conversations.assignee_id, filter.assignee_id),
       filter.q === undefined ? undefined : mentions(filter.q),
-      after === null ? undefined : beyond('<', conversations.last_message_at, conversations.id, after),
+      isBefore(conversations.last_message_at, conversations.id, after),
     ),
     limit,
   )
@@ -35,14 +36,12 @@ export function findById(id: string) {
   return show(eq(conversations.id, id), 1)
 }
 
-/** A plain filter over the organization's rows: two scans, whatever `%` or `_` the text has. */
 function mentions(text: string): SQL | undefined {
-  const contains = (column: Column) => sql`strpos(lower(${column}), lower(${text})) > 0`
   const people = q
     .select({ id: contacts.id })
     .from(contacts)
-    .where(or(contains(contacts.email), contains(contacts.name)))
-  return or(contains(conversations.subject), inArray(conversations.contact_id, people))
+    .where(or(contains(contacts.email, text), contains(contacts.name, text)))
+  return or(contains(conversations.subject, text), inArray(conversations.contact_id, people))
 }
 
 /** The page first, then what belongs to each of its rows by key: no join may read a whole table for fifty rows. */
@@ -107,14 +106,6 @@ function show(which: SQL | undefined, limit: number) {
     .leftJoinLateral(lead, sql`true`)
     .leftJoinLateral(latest, sql`true`)
     .orderBy(newestFirst(page.last_message_at), newestFirst(page.id))
-}
-
-/** A member whom work can be given to; `null` finds nobody. */
-export function findMember(id: string | null) {
-  return q
-    .select({ id: users.id })
-    .from(users)
-    .where(id === null ? sql`false` : and(eq(users.id, id), isNull(users.disabled_at)))
 }
 
 /** Changes the row of that version, or fails the whole batch. */
@@ -201,10 +192,7 @@ export function listMessages(conversation_id: string, limit: number, after: Curs
     })
     .from(messages)
     .where(
-      and(
-        eq(messages.conversation_id, conversation_id),
-        after === null ? undefined : beyond('>', messages.received_at, messages.id, after),
-      ),
+      and(eq(messages.conversation_id, conversation_id), isAfter(messages.received_at, messages.id, after)),
     )
     .orderBy(asc(messages.received_at), asc(messages.id))
     .limit(limit)
@@ -213,10 +201,7 @@ export function listMessages(conversation_id: string, limit: number, after: Curs
 export function listComments(conversation_id: string, limit: number, after: Cursor | null) {
   return selectComments()
     .where(
-      and(
-        eq(comments.conversation_id, conversation_id),
-        after === null ? undefined : beyond('>', comments.created_at, comments.id, after),
-      ),
+      and(eq(comments.conversation_id, conversation_id), isAfter(comments.created_at, comments.id, after)),
     )
     .orderBy(asc(comments.created_at), asc(comments.id))
     .limit(limit)
@@ -237,15 +222,4 @@ function selectComments() {
     })
     .from(comments)
     .innerJoin(users, and(eq(users.org_id, comments.org_id), eq(users.id, comments.author_id)))
-}
-
-/** The keyset condition as one row comparison: the form that Postgres answers from the index. */
-function beyond(direction: '<' | '>', at: Column, id: Column, after: Cursor): SQL {
-  const cursor = sql`(${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`
-  return direction === '<' ? sql`(${at}, ${id}) < ${cursor}` : sql`(${at}, ${id}) > ${cursor}`
-}
-
-/** The order of our indexes; plain `desc` puts nulls first and would sort every row of the organization. */
-function newestFirst(column: Column): SQL {
-  return sql`${column} desc nulls last`
 }

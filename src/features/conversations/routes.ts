@@ -1,6 +1,6 @@
 import { requireUser, scopeOf, userOf } from '#http/auth'
 import { readIfMatch, setEtag } from '#http/etag'
-import { createRoute, idParam, jsonBody, pageQuery, responses, userSecurity } from '#http/openapi'
+import { createRoute, idParam, ifMatch, jsonBody, pageQuery, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
 import {
@@ -11,7 +11,6 @@ import {
   conversationOut,
   conversationPage,
   conversationsQuery,
-  ifMatch,
   messagePage,
 } from './schema'
 import {

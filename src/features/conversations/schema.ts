@@ -55,8 +55,6 @@ export const conversationChange = z
   })
   .openapi('ConversationChange', { example: { status: 'closed' } })
 
-export const ifMatch = z.object({ 'if-match': z.string().max(200).optional() })
-
 const verdictOut = z
   .object({ rule: z.string(), passed: z.boolean(), detail: z.string() })
   .openapi('MessageVerdict')

@@ -1,4 +1,5 @@
 import { recordAudit } from '#features/audit'
+import { findMember } from '#features/auth'
 import type { Scope } from '#kernel/actor'
 import { realChange } from '#kernel/change'
 import { AppError, notFound } from '#kernel/errors'
@@ -39,10 +40,7 @@ export async function changeConversation(
   matches: ((version: number) => boolean) | null,
 ) {
   const door = ctx.db.org(scope)
-  const [[current], [member]] = await door.batch([
-    repo.findById(id),
-    repo.findMember(change.assignee_id ?? null),
-  ])
+  const [[current], [member]] = await door.batch([repo.findById(id), findMember(change.assignee_id ?? null)])
   if (!current) throw notFound('The conversation')
   if (matches !== null && !matches(current.version)) throw changed('precondition_failed')
   if (change.assignee_id && !member)

@@ -1,6 +1,7 @@
-import { and, type Column, eq, isNull, lt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, isNull, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import { q, raw } from '#db/client'
 import { mustChange } from '#db/guard'
+import { isBefore, newestFirst } from '#db/list'
 import { messages } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
 import { organizations } from '#db/schema/organizations'
@@ -25,9 +26,7 @@ export function list(filter: { status?: DraftStatus | undefined }, limit: number
     .where(
       and(
         filter.status === undefined ? undefined : eq(drafts.status, filter.status),
-        after === null
-          ? undefined
-          : sql`(${drafts.created_at}, ${drafts.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
+        isBefore(drafts.created_at, drafts.id, after),
       ),
     )
     .orderBy(newestFirst(drafts.created_at), newestFirst(drafts.id))
@@ -313,9 +312,4 @@ export function listAnswered(send_id: string) {
     join drafts d on d.org_id = s.org_id and d.conversation_id = s.conversation_id and d.status in ('pending', 'ready')
     join messages m on m.org_id = d.org_id and m.id = d.message_id and m.received_at < s.created_at
     where s.id = ${send_id} and s.kind = 'reply' and s.state = 'sent' and not s.automatic and s.draft_id is null`)
-}
-
-/** The order of our indexes; plain `desc` puts nulls first and would sort every row of the organization. */
-function newestFirst(column: Column): SQL {
-  return sql`${column} desc nulls last`
 }

@@ -1,18 +1,9 @@
 import { requireUser, scopeOf, userOf } from '#http/auth'
 import { readIfMatch, setEtag } from '#http/etag'
-import { createRoute, idParam, jsonBody, responses, userSecurity } from '#http/openapi'
+import { createRoute, idParam, ifMatch, jsonBody, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
-import {
-  approveIn,
-  draftChange,
-  draftOut,
-  draftPage,
-  draftsQuery,
-  ifMatch,
-  regenerateIn,
-  rejectIn,
-} from './schema'
+import { approveIn, draftChange, draftOut, draftPage, draftsQuery, regenerateIn, rejectIn } from './schema'
 import {
   approveDraft,
   editDraft,

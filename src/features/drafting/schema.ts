@@ -83,8 +83,6 @@ export const draftOut = z
 
 export const draftPage = pageOf(draftOut).openapi('DraftPage')
 
-export const ifMatch = z.object({ 'if-match': z.string().max(200).optional() })
-
 const replyText = proseField(MAX_TEXT).refine((text) => text.trim() !== '', 'must not be empty')
 
 export const draftChange = z.strictObject({ text: replyText }).openapi('DraftChange', {

@@ -1,8 +1,8 @@
-import { and, type Column, eq, gt, inArray, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm'
 import { q, raw } from '#db/client'
 import { iso } from '#db/columns'
 import { mustChange } from '#db/guard'
-import { users } from '#db/schema/auth'
+import { contains, isBefore, newestFirst } from '#db/list'
 import { contacts, conversations } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
 import { leads } from '#db/schema/leads'
@@ -29,9 +29,7 @@ export function list(filter: LeadFilter, limit: number, after: Cursor | null) {
       filter.source === undefined ? undefined : eq(leads.source, filter.source),
       filter.created_after === undefined ? undefined : gt(leads.created_at, filter.created_after),
       filter.q === undefined ? undefined : mentions(filter.q),
-      after === null
-        ? undefined
-        : sql`(${leads.received_at}, ${leads.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
+      isBefore(leads.received_at, leads.id, after),
     ),
     limit,
   )
@@ -41,17 +39,17 @@ export function findById(id: string) {
   return show(eq(leads.id, id), 1)
 }
 
-/** A plain filter over the organization's rows: two scans, whatever `%` or `_` the text has. */
 function mentions(text: string): SQL | undefined {
-  const contains = (column: Column) => sql`strpos(lower(${column}), lower(${text})) > 0`
   const people = q
     .select({ id: contacts.id })
     .from(contacts)
-    .where(or(contains(contacts.email), contains(contacts.name), contains(contacts.company)))
+    .where(
+      or(contains(contacts.email, text), contains(contacts.name, text), contains(contacts.company, text)),
+    )
   const threads = q
     .select({ id: conversations.id })
     .from(conversations)
-    .where(contains(conversations.subject))
+    .where(contains(conversations.subject, text))
   return or(inArray(leads.contact_id, people), inArray(leads.conversation_id, threads))
 }
 
@@ -181,14 +179,6 @@ export function listNotices(lead_id: string) {
     .where(and(eq(notices.dedupe_key, `lead:${lead_id}`), eq(notices.lead_id, lead_id)))
 }
 
-/** A member whom work can be given to; `null` finds nobody. */
-export function findMember(id: string | null) {
-  return q
-    .select({ id: users.id })
-    .from(users)
-    .where(id === null ? sql`false` : and(eq(users.id, id), isNull(users.disabled_at)))
-}
-
 /** Changes the row of that version, or fails the whole batch. */
 export function update(id: string, version: number, set: Partial<typeof leads.$inferInsert>) {
   return mustChange(
@@ -224,9 +214,4 @@ export function markContacted(org_id: string, id: string, at: Date, by_person: b
 /** Nobody has judged it yet, so a machine may. */
 function isUntouched(): SQL {
   return inArray(leads.status, ['received', 'processing'])
-}
-
-/** The order of our indexes; plain `desc` puts nulls first and would sort every row of the organization. */
-function newestFirst(column: Column): SQL {
-  return sql`${column} desc nulls last`
 }

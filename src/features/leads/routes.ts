@@ -1,9 +1,9 @@
 import { requireUser, scopeOf } from '#http/auth'
 import { readIfMatch, setEtag } from '#http/etag'
-import { createRoute, idParam, jsonBody, responses, userSecurity } from '#http/openapi'
+import { createRoute, idParam, ifMatch, jsonBody, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
-import { ifMatch, leadChange, leadDetailOut, leadPage, leadsQuery } from './schema'
+import { leadChange, leadDetailOut, leadPage, leadsQuery } from './schema'
 import { changeLead, getLead, listLeads } from './service'
 
 const shared = { tags: ['Leads'], security: userSecurity, middleware: requireUser() }

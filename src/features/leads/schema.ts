@@ -134,6 +134,4 @@ export const leadChange = z
   })
   .openapi('LeadChange', { example: { status: 'qualified', custom: { budget: 5000 } } })
 
-export const ifMatch = z.object({ 'if-match': z.string().max(200).optional() })
-
 export type LeadChange = z.infer<typeof leadChange>

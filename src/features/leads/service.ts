@@ -1,4 +1,5 @@
 import { recordAudit } from '#features/audit'
+import { findMember } from '#features/auth'
 import { touchByPerson } from '#features/conversations'
 import type { Scope } from '#kernel/actor'
 import { realChange } from '#kernel/change'
@@ -47,7 +48,7 @@ export async function changeLead(
   matches: Precondition,
 ) {
   const door = ctx.db.org(scope)
-  const [found, [member]] = await door.batch([repo.findById(id), repo.findMember(change.assignee_id ?? null)])
+  const [found, [member]] = await door.batch([repo.findById(id), findMember(change.assignee_id ?? null)])
   const [current] = repo.toLead(found)
   if (!current) throw notFound('The lead')
   if (matches !== null && !matches(current.version)) throw changed('precondition_failed')

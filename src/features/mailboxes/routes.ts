@@ -5,6 +5,7 @@ import {
   createRoute,
   emptyResponses,
   idParam,
+  ifMatch,
   jsonBody,
   operatorSecurity,
   responses,
@@ -68,7 +69,7 @@ const patch = createRoute({
   path: '/mailboxes/{id}',
   summary: 'Change caps and automatic sending',
   ...admins,
-  request: { params: idParam, headers: schema.ifMatch, body: jsonBody(schema.mailboxPatch) },
+  request: { params: idParam, headers: ifMatch, body: jsonBody(schema.mailboxPatch) },
   responses: responses(200, schema.mailboxOut, 400, 401, 403, 404, 412),
 })
 const remove = createRoute({

@@ -2,8 +2,6 @@ import { emailField } from '#http/fields'
 import { instantOut, z } from '#http/openapi'
 import { mailboxProviders, mailboxStatuses } from '#kernel/vocabulary'
 
-export const ifMatch = z.object({ 'if-match': z.string().max(200).optional() })
-
 export const providerParam = z.object({
   provider: z.enum(mailboxProviders).openapi({ param: { name: 'provider', in: 'path' } }),
 })

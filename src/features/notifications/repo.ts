@@ -1,5 +1,6 @@
 import { and, asc, eq, isNotNull, isNull, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import { q, raw } from '#db/client'
+import { isBefore, newestFirst } from '#db/list'
 import { contacts, messages } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
 import { leads } from '#db/schema/leads'
@@ -37,12 +38,10 @@ export function listNotifications(
           : filter.unread
             ? isNull(notifications.read_at)
             : isNotNull(notifications.read_at),
-        after === null
-          ? undefined
-          : sql`(${notifications.created_at}, ${notifications.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
+        isBefore(notifications.created_at, notifications.id, after),
       ),
     )
-    .orderBy(sql`${notifications.created_at} desc nulls last`, sql`${notifications.id} desc`)
+    .orderBy(newestFirst(notifications.created_at), newestFirst(notifications.id))
     .limit(limit)
 }
 

@@ -1,6 +1,7 @@
 import { and, desc, eq, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
-import { type PgColumn, type PgTable } from 'drizzle-orm/pg-core'
+import type { PgTable } from 'drizzle-orm/pg-core'
 import { q, raw } from '#db/client'
+import { isBefore } from '#db/list'
 import { contacts, conversations } from '#db/schema/conversations'
 import { leads } from '#db/schema/leads'
 import { oauth_states } from '#db/schema/mailboxes'
@@ -191,9 +192,4 @@ export function trimDeadLetters(before: Date, limit: number) {
     ),
     limit,
   )
-}
-
-function isBefore(at: PgColumn, id: PgColumn, after: Cursor | null): SQL | undefined {
-  if (after === null) return undefined
-  return sql`(${at}, ${id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`
 }

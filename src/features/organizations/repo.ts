@@ -1,6 +1,7 @@
 import { and, desc, eq, isNotNull, notLike, sql } from 'drizzle-orm'
 import { isUniqueViolation, q } from '#db/client'
 import { mustChange } from '#db/guard'
+import { isBefore } from '#db/list'
 import { organizations } from '#db/schema/organizations'
 import type { Cursor } from '#kernel/page'
 
@@ -18,11 +19,7 @@ export function list(limit: number, offset: number, after: Cursor | null) {
   return q
     .select()
     .from(organizations)
-    .where(
-      after === null
-        ? undefined
-        : sql`(${organizations.created_at}, ${organizations.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
-    )
+    .where(isBefore(organizations.created_at, organizations.id, after))
     .orderBy(desc(organizations.created_at), desc(organizations.id))
     .limit(limit)
     .offset(offset)

@@ -1,4 +1,5 @@
 import { requireUser, scopeOf } from '#http/auth'
+import { setEtag } from '#http/etag'
 import { createRoute, idParam, jsonBody, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
@@ -63,7 +64,7 @@ export const sendRoutes = createRouter()
   .openapi(get, async (c) => {
     const ctx = c.get('ctx')
     const send = await getSend(ctx, scopeOf(ctx), c.req.valid('param').id)
-    c.header('ETag', `"${send.updated_at.getTime()}"`)
+    setEtag(c, send.updated_at)
     return c.json(send, 200)
   })
   .openapi(resolve, async (c) => {

@@ -1,5 +1,6 @@
 import { and, eq, inArray, lte, sql } from 'drizzle-orm'
 import { q } from '#db/client'
+import { isBefore, newestFirst } from '#db/list'
 import { mailboxes } from '#db/schema/mailboxes'
 import { organizations } from '#db/schema/organizations'
 import { outbox_mails, sends } from '#db/schema/sending'
@@ -42,25 +43,20 @@ const shown = {
 }
 
 export function list(filter: SendFilter, limit: number, after: Cursor | null) {
-  return (
-    q
-      .select(shown)
-      .from(sends)
-      .where(
-        and(
-          filter.kind === undefined ? undefined : eq(sends.kind, filter.kind),
-          filter.state === undefined ? undefined : eq(sends.state, filter.state),
-          filter.to_email === undefined ? undefined : eq(sends.to_email, filter.to_email),
-          filter.lead_id === undefined ? undefined : eq(sends.lead_id, filter.lead_id),
-          after === null
-            ? undefined
-            : sql`(${sends.created_at}, ${sends.id}) < (${after.at.toISOString()}::timestamptz, ${after.id}::uuid)`,
-        ),
-      )
-      // The order of the index; plain `desc` puts nulls first.
-      .orderBy(sql`${sends.created_at} desc nulls last`, sql`${sends.id} desc nulls last`)
-      .limit(limit)
-  )
+  return q
+    .select(shown)
+    .from(sends)
+    .where(
+      and(
+        filter.kind === undefined ? undefined : eq(sends.kind, filter.kind),
+        filter.state === undefined ? undefined : eq(sends.state, filter.state),
+        filter.to_email === undefined ? undefined : eq(sends.to_email, filter.to_email),
+        filter.lead_id === undefined ? undefined : eq(sends.lead_id, filter.lead_id),
+        isBefore(sends.created_at, sends.id, after),
+      ),
+    )
+    .orderBy(newestFirst(sends.created_at), newestFirst(sends.id))
+    .limit(limit)
 }
 
 export function findById(id: string) {
