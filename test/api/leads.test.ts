@@ -273,6 +273,15 @@ describe('changing a lead', () => {
     expect(conversation).toEqual({ at: null })
   })
 
+  it('refuses to grow beyond the custom fields that a lead may have, however often it is asked', async () => {
+    const arrival = await arrive(world, organization)
+    const fields = (from: number) =>
+      Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${from + i}`, i]))
+    expect((await patch(arrival.lead_id, { custom: fields(0) })).status).toBe(200)
+    expect((await patch(arrival.lead_id, { custom: fields(40) })).status).toBe(422)
+    expect((await patch(arrival.lead_id, { custom: { f0: 'new' } })).status).toBe(200)
+  })
+
   it('takes a person’s word that the lead was contacted as the first response, once', async () => {
     const { lead_id } = await arrive(world, organization)
     await patch(lead_id, { status: 'contacted' })

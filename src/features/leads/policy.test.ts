@@ -1,12 +1,14 @@
 import { expect, it } from 'vitest'
-import { mergeCustom } from './policy'
+import { hasTooMany, MAX_CUSTOM_FIELDS, mergeCustom } from './policy'
 
 it('sets named custom fields, removes those that are null, and keeps the others', () => {
   expect(mergeCustom({ a: 1, b: 'x', c: true }, { a: 2, b: null })).toEqual({ a: 2, c: true })
+  expect(mergeCustom({ a: 1 })).toEqual({ a: 1 })
 })
 
-it('answers the very same fields when nothing would change', () => {
-  const current = { a: 1 }
-  expect(mergeCustom(current, { a: 1, gone: null })).toBe(current)
-  expect(mergeCustom(current, undefined)).toBe(current)
+it('lets a lead have so many fields and no more, but keep what it came with', () => {
+  const fields = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`f${i}`, i]))
+  expect(hasTooMany({}, fields(MAX_CUSTOM_FIELDS))).toBe(false)
+  expect(hasTooMany(fields(MAX_CUSTOM_FIELDS), fields(MAX_CUSTOM_FIELDS + 1))).toBe(true)
+  expect(hasTooMany(fields(60), fields(60))).toBe(false)
 })

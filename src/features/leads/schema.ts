@@ -11,6 +11,7 @@ import {
   sendKinds,
   sendStates,
 } from '#kernel/vocabulary'
+import { MAX_CUSTOM_FIELDS } from './policy'
 
 export const leadsQuery = pageQuery
   .extend({
@@ -119,8 +120,6 @@ export const leadDetailOut = leadOut
     notices: z.array(leadNotice),
   })
   .openapi('LeadDetail')
-
-const MAX_CUSTOM_FIELDS = 50
 
 export const leadChange = z
   .strictObject({

@@ -7,7 +7,7 @@ import { AppError, notFound } from '#kernel/errors'
 import { type Cursor, toPage } from '#kernel/page'
 import type { Ctx } from '#platform/context'
 import { kick, recordEvent } from '#platform/outbox'
-import { mergeCustom } from './policy'
+import { hasTooMany, MAX_CUSTOM_FIELDS, mergeCustom } from './policy'
 import * as repo from './repo'
 import type { LeadChange } from './schema'
 
@@ -54,7 +54,10 @@ export async function changeLead(
   if (matches !== null && !matches(current.version)) throw changed('precondition_failed')
   if (change.assignee_id && !member)
     throw new AppError('unprocessable', 'The assignee is no member of the organization.')
-  const set = realChange(current, { ...change, custom: mergeCustom(current.custom, change.custom) })
+  const custom = mergeCustom(current.custom, change.custom)
+  if (hasTooMany(current.custom, custom))
+    throw new AppError('unprocessable', `A lead has at most ${MAX_CUSTOM_FIELDS} custom fields.`)
+  const set = realChange(current, { ...change, custom })
   const fields = Object.keys(set)
   if (fields.length > 0) await store(ctx, scope, current, set, matches)
   return await getLead(ctx, scope, id)
