@@ -37,15 +37,17 @@ export async function register(ctx: Ctx, input: Registration): Promise<Issued> {
   refuseTaken(ctx, slots, waits)
   if (known.length > 0) throw addressTaken()
   const password_hash = await hashPassword(peppers(ctx), input.password)
+  const account = { ...input, organization_name, email_norm, password_hash }
   const insert = (free: string) =>
-    insertAccount(ctx, { ...input, organization_name, email_norm, password_hash, slug: free })
-  try {
-    return await insert(taken.length > 0 ? slugWithSuffix(slug, ctx.newId()) : slug)
-  } catch (error) {
-    if (repo.isKnownAddress(error)) throw addressTaken()
-    if (repo.isTakenSlug(error)) return insert(slugWithSuffix(slug, ctx.newId()))
+    insertAccount(ctx, { ...account, slug: free }).catch((error: unknown) => {
+      throw repo.isKnownAddress(error) ? addressTaken() : error
+    })
+  const other = () => insert(slugWithSuffix(slug, ctx.newId()))
+  if (taken.length > 0) return other()
+  return insert(slug).catch((error: unknown) => {
+    if (repo.isTakenSlug(error)) return other()
     throw error
-  }
+  })
 }
 
 function addressTaken(): AppError {
