@@ -5,7 +5,7 @@ export const queueNames = ['events', 'drafts', 'sends', 'notifications'] as cons
 export type QueueName = (typeof queueNames)[number]
 
 /** Nothing, or `{ ok: true }`, is success; a failure is judged by the one retry table. A throw counts as transient. */
-export type JobOutcome = void | { ok: true } | { ok: false; failure: Failure }
+type JobOutcome = void | { ok: true } | { ok: false; failure: Failure }
 
 /**
  * A command for one handler. Invariant: its payload holds ids only, it re-reads the truth, and running it twice has one effect.

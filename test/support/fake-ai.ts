@@ -1,5 +1,5 @@
 // An OpenAI-compatible endpoint as it answers: the key, the strict-schema rules, the pace, and every way to be of no use.
-export const AI_KEY = 'test-only-ai-key'
+const AI_KEY = 'test-only-ai-key'
 export const AI_SETTINGS = {
   AI_PROVIDER: 'openai',
   OPENAI_API_KEY: AI_KEY,
