@@ -231,6 +231,19 @@ describe('PATCH /organization', () => {
 })
 
 describe('/admin/clients', () => {
+  it('gives namesakes made at the same moment a slug each', async () => {
+    const world = createWorld()
+    const token = await operatorToken(world)
+    const name = `Twins ${crypto.randomUUID()}`
+    const made = await Promise.all(
+      [1, 2, 3].map(async () =>
+        read<{ slug: string }>(await world.request('POST', '/admin/clients', { token, body: { name } })),
+      ),
+    )
+    expect(made.map(({ status }) => status)).toEqual([201, 201, 201])
+    expect(new Set(made.map(({ body }) => body.slug)).size).toBe(3)
+  })
+
   it('makes an organization with settings and a slug of its own', async () => {
     const world = createWorld()
     const token = await operatorToken(world)

@@ -37,15 +37,18 @@ export async function createClient(ctx: Ctx, { name, slug, ...settings }: NewOrg
   const wanted = slug ?? slugFrom(name)
   const [taken] = await systemDb(ctx).batch([isSlugTaken(wanted)])
   if (taken.length > 0 && slug !== undefined) throw slugTaken()
-  const free = taken.length > 0 ? slugWithSuffix(wanted, id) : wanted
-  await systemDb(ctx)
-    .batch([
+  const insert = (free: string) =>
+    systemDb(ctx).batch([
       insertOrganization({ ...set, id, name, slug: free, created_at: now, updated_at: now }),
       recordAudit(ctx, { org_id: id, action: 'organization.created', entity: 'organization', entity_id: id }),
     ])
-    .catch((error: unknown) => {
-      throw isTakenSlug(error) ? slugTaken() : error
-    })
+  const other = slugWithSuffix(wanted, id)
+  await insert(taken.length > 0 ? other : wanted).catch((error: unknown) => {
+    if (!isTakenSlug(error)) throw error
+    // Somebody was quicker, and only who asked for this very one has to hear of it.
+    if (slug !== undefined) throw slugTaken()
+    return insert(other)
+  })
   return await readOrganization(ctx, id)
 }
 
