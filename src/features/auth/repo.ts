@@ -105,7 +105,9 @@ export function rotate(input: {
   now: Date
   grace_seconds: number
   ttl_seconds: number
+  audit: { id: string; actor_id: string; request_id: string | null; ip: string | null }
 }) {
+  const { audit } = input
   const now = sql`${input.now.toISOString()}::timestamptz`
   return raw<Rotation>(sql`
     with token as (
@@ -136,7 +138,11 @@ export function rotate(input: {
     revoked as (
       update sessions s set revoked_at = ${now}, revoke_reason = 'refresh_reuse'
         from verdict v where s.org_id = v.org_id and s.id = v.session_id and v.outcome = 'reused' and s.revoked_at is null
-        returning s.id)
+        returning s.org_id, s.id),
+    audited as (
+      insert into audit_logs (org_id, id, at, actor_type, actor_id, action, entity, entity_id, fields, request_id, ip)
+        select org_id, ${audit.id}::uuid, ${now}, 'system', ${audit.actor_id}, 'session.revoked', 'session', id, '{refresh_reuse}',
+          ${audit.request_id}, ${audit.ip} from revoked)
     select outcome, org_id, session_id, exists (select from revoked) as revoked, "user" from verdict`)
 }
 

@@ -1,9 +1,10 @@
-import { recordAudit } from '#features/audit'
+import { recordAudit, truncateIp } from '#features/audit'
 import { systemDb } from '#db/system'
 import { actingAs, type Ctx } from '#platform/context'
 import { equalSecrets, randomToken, sha256Hex } from '#platform/crypto'
 import { hashPassword, verifyPassword } from '#platform/password'
 import { ipSubject, refuseKnown, refuseTaken, type Slot, slotFor, takeSlots } from '#platform/rate-limit'
+import { actorId } from '#kernel/actor'
 import { addSeconds } from '#kernel/clock'
 import { normalizeEmail } from '#kernel/email-address'
 import { AppError } from '#kernel/errors'
@@ -158,6 +159,12 @@ export async function refresh(ctx: Ctx, refresh_token: string): Promise<Issued> 
       now: ctx.clock.now(),
       grace_seconds: GRACE_SECONDS,
       ttl_seconds: REFRESH_SECONDS,
+      audit: {
+        id: ctx.newId(),
+        actor_id: actorId(ctx.actor),
+        request_id: ctx.origin.request_id,
+        ip: truncateIp(ctx.origin.ip),
+      },
     }),
   ])
   const rotation = answer.rows[0]
@@ -175,20 +182,11 @@ export async function refresh(ctx: Ctx, refresh_token: string): Promise<Issued> 
       'This refresh token has just been used. Use the one that it was exchanged for.',
     )
   }
-  if (rotation?.revoked) await recordTheft(ctx, rotation)
-  throw new AppError('unauthenticated', 'The refresh token is not valid any more. Please sign in again.')
-}
-
-async function recordTheft(ctx: Ctx, { org_id, session_id }: { org_id: string; session_id: string }) {
-  ctx.log.warn('auth.refresh_reuse', { org_id, session_id })
-  const entry = {
-    org_id,
-    action: 'session.revoked',
-    entity: 'session',
-    entity_id: session_id,
-    fields: ['refresh_reuse'],
+  if (rotation?.revoked) {
+    const { org_id, session_id } = rotation
+    ctx.log.warn('auth.refresh_reuse', { org_id, session_id })
   }
-  await ctx.db.org({ org_id, visibility: 'all' }).batch([recordAudit(ctx, entry)])
+  throw new AppError('unauthenticated', 'The refresh token is not valid any more. Please sign in again.')
 }
 
 export async function logout(
