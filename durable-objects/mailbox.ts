@@ -13,6 +13,11 @@ import { renewOnce, syncOnce } from './mailbox/sync'
 // After a crash, or when our own database was away: soon, and without a storm.
 const ALARM_AFTER_CRASH_MS = 15_000
 
+function addTo(total: SyncReport, one: SyncReport): void {
+  for (const key of ['ingested', 'known', 'dead'] as const) total[key] += one[key]
+  total.recovered_gap ||= one.recovered_gap
+}
+
 export class Mailbox extends createDurable({ autoPersist: false }) implements MailboxPort {
   declare state: DurableObjectState & { env: Env }
   held: Held = { ...nothing }
@@ -44,14 +49,15 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
       cursor,
       recovery,
       last_synced_at,
+      fresh: true,
     }
     await this.persist()
     await this.setAlarm(Date.now() + ALARM_AFTER_CRASH_MS)
     const ctx = this.#context()
     const watched = await renewOnce(ctx, this.#account, this.#deps)
     // What the first sync takes in is answered while it still runs, and only from a connected mailbox.
-    if (watched.ok && isConnected(this.held)) await this.#report(ctx, true, false)
-    return this.#sync(ctx, true)
+    if (watched.ok && isConnected(this.held)) await this.#report(ctx, false)
+    return this.#sync(ctx)
   }
 
   /** Fifty pushes at once are one alarm. */
@@ -64,14 +70,14 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
   }
 
   async sync(as_of: string): Promise<Result<SyncReport>> {
-    return this.#sync(this.#context(as_of), false)
+    return this.#sync(this.#context(as_of))
   }
 
   async renewWatch(as_of: string): Promise<Result<{ watch_expires_at: string | null }>> {
     const ctx = this.#context(as_of)
     const renewed = await renewOnce(ctx, this.#account, this.#deps)
     if (!renewed.ok) return renewed
-    if (isConnected(this.held)) await this.#report(ctx, false, false)
+    if (isConnected(this.held)) await this.#report(ctx, false)
     return succeed({ watch_expires_at: this.held.watch_expires_at })
   }
 
@@ -172,7 +178,7 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
     try {
       const due = mailboxPolicy.isRenewalDue(this.held.watch_expires_at, ctx.clock.now())
       if (due) await renewOnce(ctx, this.#account, this.#deps)
-      await this.#sync(ctx, false)
+      await this.#sync(ctx)
     } catch (error) {
       ctx.log.error('mailbox.alarm_failed', error, { mailbox_id: this.held.mailbox_id })
       await this.setAlarm(Date.now() + ALARM_AFTER_CRASH_MS)
@@ -206,29 +212,32 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
   }
 
   /** One sync at a time; who comes meanwhile shares it and makes it look once more. */
-  #sync(ctx: Ctx, connected: boolean): Promise<Result<SyncReport>> {
+  #sync(ctx: Ctx): Promise<Result<SyncReport>> {
     if (this.#syncing) {
       this.#again = true
       return this.#syncing
     }
-    this.#syncing = this.#syncUntilQuiet(ctx, connected).finally(() => {
+    this.#syncing = this.#syncUntilQuiet(ctx).finally(() => {
       this.#syncing = null
     })
     return this.#syncing
   }
 
-  async #syncUntilQuiet(ctx: Ctx, connected: boolean): Promise<Result<SyncReport>> {
+  async #syncUntilQuiet(ctx: Ctx): Promise<Result<SyncReport>> {
     const total: SyncReport = { ingested: 0, known: 0, dead: 0, recovered_gap: false }
     try {
       do {
+        const ours = this.held
         this.#again = false
         this.#poked = false
         const result = await syncOnce(ctx, this.#account, this.#deps)
-        if (!result.ok) return result
-        for (const key of ['ingested', 'known', 'dead'] as const) total[key] += result.value[key]
-        total.recovered_gap ||= result.value.recovered_gap
+        // Connected anew meanwhile: who did so waits for a sync of the new account.
+        const isReplaced = this.held !== ours && isConnected(this.held)
+        if (isReplaced) this.#again = true
+        else if (!result.ok) return result
+        if (result.ok) addTo(total, result.value)
       } while (this.#again && isConnected(this.held))
-      if (isConnected(this.held)) await this.#report(ctx, connected, total.ingested + total.known > 0)
+      if (isConnected(this.held)) await this.#report(ctx, total.ingested + total.known > 0)
       return succeed(total)
     } finally {
       if (isConnected(this.held)) await this.#wakeLater()
@@ -236,7 +245,7 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
   }
 
   /** Tells Postgres, and hears from it what people have done since: a wipe that did not reach the object is made up for. */
-  async #report(ctx: Ctx, connected: boolean, moved: boolean): Promise<void> {
+  async #report(ctx: Ctx, moved: boolean): Promise<void> {
     const ours = this.held
     const { last_synced_at, push, watch_expires_at } = ours
     const synced_at = last_synced_at === null ? ctx.clock.now() : new Date(last_synced_at)
@@ -248,9 +257,14 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
       cursor_moved_at: moved ? synced_at : null,
       push,
       watch_expires_at: watch_expires_at === null ? null : new Date(watch_expires_at),
-      connected,
+      connected: ours.fresh,
     })
-    if (status === 'connected' || this.held !== ours) return
+    if (this.held !== ours) return
+    if (status === 'connected') {
+      if (!ours.fresh) return
+      ours.fresh = false
+      return this.persist()
+    }
     if (status === null || status === 'disconnected') {
       ctx.log.warn('mailbox.wiped_late', { mailbox_id: ours.mailbox_id })
       await this.disconnect()

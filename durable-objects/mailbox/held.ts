@@ -20,6 +20,8 @@ export interface Held {
   renew_after: string | null
   renew_failures: number
   last_synced_at: string | null
+  /** Connected, and people have not been told yet: watch and first sync may have failed. */
+  fresh: boolean
   /** The grant is dead or a permission is missing: no call until somebody connects again. */
   lost: MailboxStatus | null
 }
@@ -40,6 +42,7 @@ export const nothing: Held = {
   renew_after: null,
   renew_failures: 0,
   last_synced_at: null,
+  fresh: false,
   lost: null,
 }
 

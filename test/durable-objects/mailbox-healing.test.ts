@@ -6,7 +6,7 @@ import { mailboxes } from '#db/schema/mailboxes'
 import { events } from '#db/schema/platform'
 import { addSeconds } from '#kernel/clock'
 import type { MailboxStatus } from '#kernel/vocabulary'
-import { beginConnect, connectMailbox, consent, deliver, shim } from '#test/google'
+import { beginConnect, connectMailbox, consent, deliver, shim, takeAccount } from '#test/google'
 import { createWorld, type TestOrganization, type World } from '#test/world'
 
 const now = () => new Date().toISOString()
@@ -129,5 +129,33 @@ describe('an account that two organizations have connected', () => {
       ok: true,
       value: { ingested: 1 },
     })
+  })
+})
+
+describe('a mailbox whose watch and first sync fail', () => {
+  it('counts as connected from the sync that succeeds, so that its next loss is told, too', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    const callback = await consent(await beginConnect(world, org), takeAccount())
+    for (const path_pattern of ['/watch', '/history'])
+      await shim('faults', { path_pattern, status: 500, times: 0 })
+    const page = await (await world.request('GET', callback)).text()
+    const id = /data-mailbox-id="([^"]+)"/.exec(page)?.[1] ?? ''
+    const read = async () =>
+      (
+        await world.sql(
+          q
+            .select({ status: mailboxes.status, connected_at: mailboxes.connected_at })
+            .from(mailboxes)
+            .where(eq(mailboxes.id, id)),
+        )
+      )[0][0]
+    expect(await read()).toEqual({ status: 'connecting', connected_at: null })
+    await shim('faults', {}, 'DELETE')
+    await world.ctx().mailboxes(id).sync(now())
+    const connected = await read()
+    expect(connected).toEqual({ status: 'connected', connected_at: expect.any(Date) })
+    await world.ctx().mailboxes(id).sync(now())
+    expect(await read()).toEqual(connected)
   })
 })

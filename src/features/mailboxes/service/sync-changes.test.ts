@@ -48,3 +48,24 @@ it('does not advance past a mail that may be had later, and takes it in next tim
   expect(await run()).toMatchObject({ ok: false, failure: { code: 'provider_unavailable' } })
   expect(log).toEqual([])
 })
+
+it('ends only when nothing of it goes on any more', async () => {
+  let running = 0
+  const { run } = setup({
+    changesSince: async () =>
+      succeed({
+        messages: Array.from({ length: 20 }, (_, i) => ({ id: `${i}`, thread_id: `${i}` })),
+        cursor: '2',
+        more: false,
+      }),
+    ingest: async ({ id }) => {
+      running++
+      for (let i = 0; i < 5; i++) await Promise.resolve()
+      running--
+      if (id === '1') throw new Error('the database is away')
+      return 'new'
+    },
+  })
+  await expect(run()).rejects.toThrow('the database is away')
+  expect(running).toBe(0)
+})

@@ -151,6 +151,13 @@ async function takeIn(
       }
     }
   }
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+  // A throw ends the sync only once all have stopped: nothing of it may go on beside the next one.
+  const thrown: unknown[] = []
+  const stop = (error: unknown) => {
+    thrown.push(error)
+    waiting.length = 0
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, () => worker().catch(stop)))
+  if (thrown.length > 0) throw thrown[0]
   return failure
 }
