@@ -68,7 +68,13 @@ export function toFieldErrors(
   issues: readonly { path: PropertyKey[]; message: string }[],
   target: string,
 ): FieldError[] {
-  return issues
-    .slice(0, 50)
-    .map((issue) => ({ path: issue.path.map(String).join('.') || target, message: issue.message }))
+  // Names that a stranger made up come back in both, so both are cut.
+  return issues.slice(0, 50).map((issue) => ({
+    path: short(issue.path.map(String).join('.') || target),
+    message: short(issue.message),
+  }))
+}
+
+function short(text: string): string {
+  return text.length > 300 ? `${text.slice(0, 300).toWellFormed()}…` : text
 }

@@ -111,3 +111,13 @@ describe('an answer of the API', () => {
     expect(await cached('/api/v1/openapi.json', {})).toBe('no-cache')
   })
 })
+
+describe('a body of many unknown fields', () => {
+  it('is refused in few words', async () => {
+    const world = createWorld()
+    const { token } = await (await world.organization()).as('owner')
+    const body = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`field${i}`, 1]))
+    const response = await world.request('PATCH', '/api/v1/organization', { token, body })
+    expect([response.status, (await response.text()).length < 1000]).toEqual([400, true])
+  })
+})
