@@ -4,6 +4,7 @@ import type { Subscriber } from '#kernel/event'
 import type { Job } from '#kernel/job'
 import type { Ctx } from '#platform/context'
 import * as repo from '../repo'
+import { listAnswered } from '../repo/after-send'
 
 const payload = z.object({ org_id: z.uuid(), send_id: z.uuid() })
 
@@ -14,7 +15,7 @@ export const retireDrafts: Job<z.infer<typeof payload>, Ctx> = {
   payload,
   run: async (ctx, { org_id, send_id }) => {
     const door = ctx.db.org({ org_id, visibility: 'all' })
-    const [{ rows }] = await door.batch([repo.listAnswered(send_id)])
+    const [{ rows }] = await door.batch([listAnswered(send_id)])
     for (const { id, version } of rows) {
       await door
         .batch([

@@ -6,6 +6,7 @@ import type { Ctx } from '#platform/context'
 import { kick, recordEvent } from '#platform/outbox'
 import { afterUnsent } from '../policy/transitions'
 import * as repo from '../repo'
+import { findUnsent } from '../repo/after-send'
 
 const payload = z.object({ org_id: z.uuid(), send_id: z.uuid() })
 
@@ -16,7 +17,7 @@ export const returnDraft: Job<z.infer<typeof payload>, Ctx> = {
   payload,
   run: async (ctx, { org_id, send_id }) => {
     const door = ctx.db.org({ org_id, visibility: 'all' })
-    const [{ rows }] = await door.batch([repo.findUnsent(send_id)])
+    const [{ rows }] = await door.batch([findUnsent(send_id)])
     const [draft] = rows
     const next = draft ? afterUnsent(draft.send) : null
     if (!draft || !next) return
