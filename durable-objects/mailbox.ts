@@ -151,7 +151,11 @@ export class Mailbox extends createDurable({ autoPersist: false }) implements Ma
     const ours = this.held
     const provider = findProvider(ours.provider)
     if (provider && isConnected(ours) && !(await this.#isShared(ctx))) {
-      const tokens = await this.#account.readTokens(ctx).catch(() => null)
+      const tokens = await this.#account.readTokens(ctx).catch((error: unknown) => {
+        // Sealed with another key: the grant stays with the provider until the person takes it back there.
+        ctx.log.error('mailbox.revoke_impossible', error, { mailbox_id: ours.mailbox_id })
+        return null
+      })
       if (this.held === ours) await this.#account.call(ctx, (_, api) => provider.unwatch(api))
       const revoked = tokens ? await provider.revoke(ctx, tokens.refresh_token) : succeed(null)
       if (!revoked.ok)

@@ -139,7 +139,14 @@ export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
 
 /** Whose token a request bears, before its route has decided who may come in; `null`: nobody's. */
 export async function readActor(ctx: Ctx, header: string | undefined): Promise<Actor | null> {
-  return await readUser(ctx, header).catch(() => readOperator(ctx, header).catch(() => null))
+  const unlessRefused = (error: unknown) => {
+    if (error instanceof AppError && error.code === 'unauthenticated') return null
+    throw error
+  }
+  return (
+    (await readUser(ctx, header).catch(unlessRefused)) ??
+    (await readOperator(ctx, header).catch(unlessRefused))
+  )
 }
 
 /** The signed-in user behind a context; the middleware has checked that there is one. */

@@ -1,6 +1,7 @@
 import { systemDb } from '#db/system'
 import type { Sweep } from '#kernel/sweep'
 import type { Ctx } from '#platform/context'
+import { SealedWithAnotherKey } from '#platform/crypto'
 import * as repo from '../repo'
 
 const LIMIT = 500
@@ -17,7 +18,11 @@ export const resealSecrets: Sweep<Ctx> = {
     for (const { id, slack_webhook_sealed: before } of rows) {
       if (before === null) continue
       const context = `organization:${id}:slack`
-      const plain = await ctx.open(before, context).catch(() => null)
+      const plain = await ctx.open(before, context).catch((error: unknown) => {
+        if (!(error instanceof SealedWithAnotherKey)) throw error
+        ctx.log.error('organization.secret_lost', error, { org_id: id })
+        return null
+      })
       if (plain === null) {
         // Neither key opens it. It is kept: the right key may come back.
         lost++
