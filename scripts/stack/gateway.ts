@@ -147,7 +147,7 @@ function replyError(response: ServerResponse, error: unknown): void {
     if (error.status === 413) response.setHeader('connection', 'close')
     reply(response, error.status, { message: error.message })
   } else if (isSqlError(error)) {
-    const fields = errorFields.map((name) => [name, (error as unknown as Record<string, unknown>)[name]])
+    const fields = errorFields.map((name) => [name, Reflect.get(error, name) as unknown])
     reply(response, 400, { message: error.message, ...(Object.fromEntries(fields) as object) })
   } else {
     // The connection broke under the request: whether it was committed, nobody knows.
