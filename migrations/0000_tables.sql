@@ -71,11 +71,21 @@ CREATE TABLE "comments" (
 	CONSTRAINT "comments_org_id_id_pk" PRIMARY KEY("org_id","id")
 );
 --> statement-breakpoint
+CREATE TABLE "contact_handles" (
+	"org_id" uuid NOT NULL,
+	"channel" text NOT NULL,
+	"handle" text NOT NULL,
+	"contact_id" uuid NOT NULL,
+	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "contact_handles_org_id_channel_handle_pk" PRIMARY KEY("org_id","channel","handle"),
+	CONSTRAINT "contact_handles_channel" CHECK ("contact_handles"."channel" in ('email', 'form', 'whatsapp', 'sms', 'instagram', 'telegram', 'webchat', 'generic'))
+);
+--> statement-breakpoint
 CREATE TABLE "contacts" (
 	"id" uuid NOT NULL,
 	"org_id" uuid NOT NULL,
-	"email" text NOT NULL,
-	"email_norm" text NOT NULL,
+	"email" text,
+	"email_norm" text,
 	"name" text,
 	"company" text,
 	"phone" text,
@@ -165,6 +175,7 @@ CREATE TABLE "drafts" (
 	"decision" text,
 	"ai_failure" jsonb,
 	"reject_reason" text,
+	"instruction" text,
 	"decided_by" uuid,
 	"decided_at" timestamp (3) with time zone,
 	"send_id" uuid,
@@ -182,6 +193,19 @@ CREATE TABLE "drafts" (
 	CONSTRAINT "drafts_decision" CHECK ("drafts"."decision" in ('auto_send', 'needs_review', 'no_reply'))
 );
 --> statement-breakpoint
+CREATE TABLE "site_tokens" (
+	"id" uuid NOT NULL,
+	"org_id" uuid NOT NULL,
+	"name" text NOT NULL,
+	"hash" text NOT NULL,
+	"hint" text NOT NULL,
+	"created_by" uuid,
+	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
+	"last_used_at" timestamp (3) with time zone,
+	"revoked_at" timestamp (3) with time zone,
+	CONSTRAINT "site_tokens_org_id_id_pk" PRIMARY KEY("org_id","id")
+);
+--> statement-breakpoint
 CREATE TABLE "leads" (
 	"id" uuid NOT NULL,
 	"org_id" uuid NOT NULL,
@@ -194,6 +218,10 @@ CREATE TABLE "leads" (
 	"first_response_at" timestamp (3) with time zone,
 	"custom" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"request_hash" text,
+	"signals" text[] DEFAULT '{}' NOT NULL,
+	"page_url" text,
+	"utm" jsonb,
+	"consent" jsonb,
 	"version" integer DEFAULT 1 NOT NULL,
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
@@ -321,7 +349,11 @@ CREATE TABLE "organizations" (
 	"allowed_link_hosts" text[] DEFAULT '{}' NOT NULL,
 	"allowed_commitments" text[] DEFAULT '{}' NOT NULL,
 	"slack_webhook_sealed" text,
-	"retention_days" integer,
+	"form_allowed_origins" text[] DEFAULT '{}' NOT NULL,
+	"form_redirect_url" text,
+	"welcome_mail" boolean DEFAULT true NOT NULL,
+	"retention_days" jsonb,
+	"erasure_key_sealed" text,
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "organizations_slug_unique" UNIQUE("slug"),
@@ -389,6 +421,32 @@ CREATE TABLE "sweep_runs" (
 	CONSTRAINT "sweep_runs_name_scheduled_at_pk" PRIMARY KEY("name","scheduled_at")
 );
 --> statement-breakpoint
+CREATE TABLE "mail_events" (
+	"provider" text NOT NULL,
+	"dedupe_key" text NOT NULL,
+	"kind" text NOT NULL,
+	"send_id" uuid,
+	"provider_message_id" text,
+	"recipient" text,
+	"detail" jsonb NOT NULL,
+	"occurred_at" timestamp (3) with time zone NOT NULL,
+	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
+	"applied_at" timestamp (3) with time zone,
+	CONSTRAINT "mail_events_provider_dedupe_key_pk" PRIMARY KEY("provider","dedupe_key"),
+	CONSTRAINT "mail_events_kind" CHECK ("mail_events"."kind" in ('delivery', 'bounce', 'complaint', 'subscription'))
+);
+--> statement-breakpoint
+CREATE TABLE "mail_templates" (
+	"org_id" uuid NOT NULL,
+	"kind" text NOT NULL,
+	"subject" text NOT NULL,
+	"body" text NOT NULL,
+	"updated_by" uuid,
+	"updated_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "mail_templates_org_id_kind_pk" PRIMARY KEY("org_id","kind"),
+	CONSTRAINT "mail_templates_kind" CHECK ("mail_templates"."kind" in ('welcome', 'admin_alert'))
+);
+--> statement-breakpoint
 CREATE TABLE "outbox_mails" (
 	"send_id" uuid NOT NULL,
 	"org_id" uuid NOT NULL,
@@ -429,8 +487,10 @@ CREATE TABLE "sends" (
 	"waits_because" text,
 	"skip_reason" text,
 	"last_error" jsonb,
+	"delivered_at" timestamp (3) with time zone,
 	"bounced_at" timestamp (3) with time zone,
 	"bounce" jsonb,
+	"complained_at" timestamp (3) with time zone,
 	"created_by" uuid,
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
@@ -451,7 +511,15 @@ CREATE TABLE "suppressions" (
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "suppressions_org_id_id_pk" PRIMARY KEY("org_id","id"),
 	CONSTRAINT "suppressions_value" UNIQUE("org_id","kind","value_norm"),
-	CONSTRAINT "suppressions_kind" CHECK ("suppressions"."kind" in ('email', 'domain'))
+	CONSTRAINT "suppressions_kind" CHECK ("suppressions"."kind" in ('email', 'domain', 'email_hash'))
+);
+--> statement-breakpoint
+CREATE TABLE "transport_pauses" (
+	"transport" text PRIMARY KEY NOT NULL,
+	"paused_until" timestamp (3) with time zone NOT NULL,
+	"failure" jsonb NOT NULL,
+	"paused_at" timestamp (3) with time zone NOT NULL,
+	CONSTRAINT "transport_pauses_transport" CHECK ("transport_pauses"."transport" in ('mailbox', 'outbox', 'postmark', 'smtp'))
 );
 --> statement-breakpoint
 ALTER TABLE "refresh_tokens" ADD CONSTRAINT "refresh_tokens_org_id_session_id_sessions_org_id_id_fk" FOREIGN KEY ("org_id","session_id") REFERENCES "public"."sessions"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
@@ -459,6 +527,7 @@ ALTER TABLE "sessions" ADD CONSTRAINT "sessions_org_id_user_id_users_org_id_id_f
 ALTER TABLE "users" ADD CONSTRAINT "users_org_id_organizations_id_fk" FOREIGN KEY ("org_id") REFERENCES "public"."organizations"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "comments" ADD CONSTRAINT "comments_org_id_conversation_id_conversations_org_id_id_fk" FOREIGN KEY ("org_id","conversation_id") REFERENCES "public"."conversations"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "comments" ADD CONSTRAINT "comments_org_id_author_id_users_org_id_id_fk" FOREIGN KEY ("org_id","author_id") REFERENCES "public"."users"("org_id","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "contact_handles" ADD CONSTRAINT "contact_handles_org_id_contact_id_contacts_org_id_id_fk" FOREIGN KEY ("org_id","contact_id") REFERENCES "public"."contacts"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "contacts" ADD CONSTRAINT "contacts_org_id_organizations_id_fk" FOREIGN KEY ("org_id") REFERENCES "public"."organizations"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "conversations" ADD CONSTRAINT "conversations_org_id_organizations_id_fk" FOREIGN KEY ("org_id") REFERENCES "public"."organizations"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "conversations" ADD CONSTRAINT "conversations_org_id_contact_id_contacts_org_id_id_fk" FOREIGN KEY ("org_id","contact_id") REFERENCES "public"."contacts"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
@@ -469,6 +538,8 @@ ALTER TABLE "messages" ADD CONSTRAINT "messages_org_id_mailbox_id_mailboxes_org_
 ALTER TABLE "drafts" ADD CONSTRAINT "drafts_org_id_conversation_id_conversations_org_id_id_fk" FOREIGN KEY ("org_id","conversation_id") REFERENCES "public"."conversations"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "drafts" ADD CONSTRAINT "drafts_org_id_message_id_messages_org_id_id_fk" FOREIGN KEY ("org_id","message_id") REFERENCES "public"."messages"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "drafts" ADD CONSTRAINT "drafts_org_id_lead_id_leads_org_id_id_fk" FOREIGN KEY ("org_id","lead_id") REFERENCES "public"."leads"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "site_tokens" ADD CONSTRAINT "site_tokens_org_id_organizations_id_fk" FOREIGN KEY ("org_id") REFERENCES "public"."organizations"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "site_tokens" ADD CONSTRAINT "site_tokens_org_id_created_by_users_org_id_id_fk" FOREIGN KEY ("org_id","created_by") REFERENCES "public"."users"("org_id","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "leads" ADD CONSTRAINT "leads_org_id_contact_id_contacts_org_id_id_fk" FOREIGN KEY ("org_id","contact_id") REFERENCES "public"."contacts"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "leads" ADD CONSTRAINT "leads_org_id_conversation_id_conversations_org_id_id_fk" FOREIGN KEY ("org_id","conversation_id") REFERENCES "public"."conversations"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "leads" ADD CONSTRAINT "leads_org_id_assignee_id_users_org_id_id_fk" FOREIGN KEY ("org_id","assignee_id") REFERENCES "public"."users"("org_id","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -482,6 +553,7 @@ ALTER TABLE "notices" ADD CONSTRAINT "notices_org_id_lead_id_leads_org_id_id_fk"
 ALTER TABLE "notices" ADD CONSTRAINT "notices_org_id_mailbox_id_mailboxes_org_id_id_fk" FOREIGN KEY ("org_id","mailbox_id") REFERENCES "public"."mailboxes"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "notifications" ADD CONSTRAINT "notifications_org_id_user_id_users_org_id_id_fk" FOREIGN KEY ("org_id","user_id") REFERENCES "public"."users"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "events" ADD CONSTRAINT "events_org_id_organizations_id_fk" FOREIGN KEY ("org_id") REFERENCES "public"."organizations"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "mail_templates" ADD CONSTRAINT "mail_templates_org_id_organizations_id_fk" FOREIGN KEY ("org_id") REFERENCES "public"."organizations"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "outbox_mails" ADD CONSTRAINT "outbox_mails_org_id_send_id_sends_org_id_id_fk" FOREIGN KEY ("org_id","send_id") REFERENCES "public"."sends"("org_id","id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "sends" ADD CONSTRAINT "sends_org_id_organizations_id_fk" FOREIGN KEY ("org_id") REFERENCES "public"."organizations"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "sends" ADD CONSTRAINT "sends_org_id_mailbox_id_mailboxes_org_id_id_fk" FOREIGN KEY ("org_id","mailbox_id") REFERENCES "public"."mailboxes"("org_id","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -491,18 +563,23 @@ ALTER TABLE "sends" ADD CONSTRAINT "sends_org_id_draft_id_drafts_org_id_id_fk" F
 ALTER TABLE "suppressions" ADD CONSTRAINT "suppressions_org_id_organizations_id_fk" FOREIGN KEY ("org_id") REFERENCES "public"."organizations"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "audit_chain_audit" ON "audit_chain" USING btree ("org_id","audit_id");--> statement-breakpoint
 CREATE INDEX "audit_logs_entity" ON "audit_logs" USING btree ("org_id","entity","entity_id");--> statement-breakpoint
+CREATE INDEX "audit_logs_created" ON "audit_logs" USING brin ("created_at");--> statement-breakpoint
 CREATE INDEX "refresh_tokens_session" ON "refresh_tokens" USING btree ("org_id","session_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "users_email_norm" ON "users" USING btree ("email_norm");--> statement-breakpoint
 CREATE INDEX "comments_conversation" ON "comments" USING btree ("org_id","conversation_id","created_at");--> statement-breakpoint
+CREATE INDEX "contact_handles_contact" ON "contact_handles" USING btree ("org_id","contact_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "conversations_thread" ON "conversations" USING btree ("org_id","mailbox_id","provider_thread_id") WHERE provider_thread_id is not null;--> statement-breakpoint
 CREATE INDEX "conversations_recent" ON "conversations" USING btree ("org_id","last_message_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "conversations_contact" ON "conversations" USING btree ("org_id","contact_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "messages_provider" ON "messages" USING btree ("org_id","mailbox_id","provider_message_id") WHERE provider_message_id is not null;--> statement-breakpoint
+CREATE UNIQUE INDEX "messages_routed" ON "messages" USING btree ("org_id","channel","provider_message_id") WHERE provider_message_id is not null and mailbox_id is null;--> statement-breakpoint
 CREATE INDEX "messages_conversation" ON "messages" USING btree ("org_id","conversation_id","received_at");--> statement-breakpoint
 CREATE INDEX "messages_message_id" ON "messages" USING btree ("org_id","message_id");--> statement-breakpoint
 CREATE INDEX "drafts_recent" ON "drafts" USING btree ("org_id","status","created_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "drafts_conversation" ON "drafts" USING btree ("org_id","conversation_id");--> statement-breakpoint
+CREATE INDEX "drafts_lead" ON "drafts" USING btree ("org_id","lead_id");--> statement-breakpoint
 CREATE INDEX "drafts_pending" ON "drafts" USING btree ("created_at") WHERE status = 'pending';--> statement-breakpoint
+CREATE INDEX "site_tokens_recent" ON "site_tokens" USING btree ("org_id","created_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "leads_recent" ON "leads" USING btree ("org_id","received_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "leads_status" ON "leads" USING btree ("org_id","status","received_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "leads_contact" ON "leads" USING btree ("org_id","contact_id");--> statement-breakpoint
@@ -515,6 +592,7 @@ CREATE INDEX "notifications_user" ON "notifications" USING btree ("org_id","user
 CREATE INDEX "dead_letters_recent" ON "dead_letters" USING btree ("created_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "events_undispatched" ON "events" USING btree ("created_at") WHERE dispatched_at is null;--> statement-breakpoint
 CREATE INDEX "sweep_runs_recent" ON "sweep_runs" USING btree ("name","started_at" DESC NULLS LAST);--> statement-breakpoint
+CREATE INDEX "mail_events_waiting" ON "mail_events" USING btree ("created_at") WHERE applied_at is null;--> statement-breakpoint
 CREATE INDEX "sends_due" ON "sends" USING btree ("next_attempt_at") WHERE state = 'scheduled';--> statement-breakpoint
 CREATE INDEX "sends_leased" ON "sends" USING btree ("lease_until") WHERE state = 'claimed';--> statement-breakpoint
 CREATE INDEX "sends_started" ON "sends" USING btree ("send_started_at") WHERE state in ('sending', 'unknown');--> statement-breakpoint
@@ -522,4 +600,7 @@ CREATE INDEX "sends_recent" ON "sends" USING btree ("org_id","created_at" DESC N
 CREATE INDEX "sends_recipient" ON "sends" USING btree ("org_id","to_email","created_at");--> statement-breakpoint
 CREATE INDEX "sends_domain" ON "sends" USING btree ("org_id","to_domain","created_at");--> statement-breakpoint
 CREATE INDEX "sends_conversation" ON "sends" USING btree ("org_id","conversation_id");--> statement-breakpoint
+CREATE INDEX "sends_lead" ON "sends" USING btree ("org_id","lead_id");--> statement-breakpoint
+CREATE INDEX "sends_provider_message_id" ON "sends" USING btree ("org_id","provider_message_id");--> statement-breakpoint
+CREATE INDEX "sends_id" ON "sends" USING btree ("id");--> statement-breakpoint
 CREATE INDEX "sends_message_id" ON "sends" USING btree ("org_id","message_id");

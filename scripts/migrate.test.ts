@@ -40,6 +40,14 @@ it('takes five at once and one more afterwards for one', async () => {
   expect(second).toEqual(first)
 })
 
+it('refuses a database that other migrations have made', async () => {
+  const mark =
+    "insert into drizzle.__drizzle_migrations (hash, created_at) values ('of another lineage', 1) returning id"
+  await ask(postgres.ownerUrl, mark)
+  await expect(migrateDatabase(postgres.ownerUrl)).rejects.toThrow('made by another version')
+  await ask(postgres.ownerUrl, "delete from drizzle.__drizzle_migrations where hash = 'of another lineage'")
+})
+
 it('makes a runtime login that is nothing by itself, and only changes its password the second time', async () => {
   await ensureRuntimeLogin(postgres.ownerUrl, 'one')
   await Promise.all([

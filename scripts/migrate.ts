@@ -2,6 +2,7 @@
 // the login that the Worker uses. Needs MIGRATIONS_DATABASE_URL, an owner.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
@@ -28,11 +29,26 @@ export async function migrateDatabase(ownerUrl: string, options: MigrateOptions 
   await withOwner(ownerUrl, async (client) => {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
     try {
+      await refuseOtherLineage(client, migrationsFolder)
       await migrate(drizzle(client), { migrationsFolder })
     } finally {
       await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK])
     }
   })
+}
+
+/** drizzle runs what is newer than the last one applied, whatever that was: on another lineage it would fail half-way. */
+async function refuseOtherLineage(client: pg.Client, migrationsFolder: string): Promise<void> {
+  const { rows: tables } = await client.query(
+    "select 1 where to_regclass('drizzle.__drizzle_migrations') is not null",
+  )
+  if (tables.length === 0) return
+  const known = new Set(readMigrationFiles({ migrationsFolder }).map(({ hash }) => hash))
+  const { rows } = await client.query<{ hash: string }>('select hash from drizzle.__drizzle_migrations')
+  if (rows.every(({ hash }) => known.has(hash))) return
+  throw new StartError(
+    'the database was made by another version than this one can go on from: use a new database (for `npm start`, remove DATA_DIR)',
+  )
 }
 
 /**

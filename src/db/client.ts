@@ -32,9 +32,13 @@ export interface Database {
   org(scope: Scope): Door
   /** As `org`, for a public slug: resolved inside the same round trip, an unknown one sees 0 rows. */
   bySlug(slug: string): Door
+  /** As `bySlug`, for what names only the send that it answers. */
+  bySend(send_id: string): Door
   /** Sees no row at all: for definer functions that look an organization up. */
   nobody(): Door
   readonly [SYSTEM_DOOR]: Door
+  /** The same doors for a caller who waits no longer than this. */
+  within(timeout_ms: number): Database
 }
 
 /** What the Server-Timing header reports. */
@@ -71,10 +75,17 @@ const AS_ORGANIZATION = `select set_config('role', 'inlet_app', true), set_confi
   set_config('app.user_id', $2, true), set_config('app.visibility', $3, true)`
 const AS_SLUG = `select set_config('role', 'inlet_app', true), set_config('app.org_id', coalesce(org_by_slug($1)::text, ''), true),
   set_config('app.visibility', 'all', true)`
+const AS_SEND = `select set_config('role', 'inlet_app', true), set_config('app.org_id', coalesce(org_by_send($1)::text, ''), true),
+  set_config('app.visibility', 'all', true)`
 const AS_NOBODY = `select set_config('role', 'inlet_app', true), set_config('app.org_id', '', true)`
 const AS_SYSTEM = `select set_config('role', 'inlet_system', true)`
 
-export function openDatabase(options: { url: string; gateway_url: string; meter: Meter }): Database {
+export function openDatabase(options: {
+  url: string
+  gateway_url: string
+  meter: Meter
+  timeout_ms?: number
+}): Database {
   const door = (text: string, ...params: string[]): Door => ({
     batch: (statements) => runBatch(options, { text, params }, statements),
     transaction: (work) => runTransaction(options, { text, params }, work),
@@ -82,8 +93,10 @@ export function openDatabase(options: { url: string; gateway_url: string; meter:
   return {
     org: (scope) => door(AS_ORGANIZATION, scope.org_id, scope.user_id ?? '', scope.visibility),
     bySlug: (slug) => door(AS_SLUG, slug),
+    bySend: (send_id) => door(AS_SEND, send_id),
     nobody: () => door(AS_NOBODY),
     [SYSTEM_DOOR]: door(AS_SYSTEM),
+    within: (timeout_ms) => openDatabase({ ...options, timeout_ms }),
   }
 }
 
@@ -110,7 +123,7 @@ async function runBatch<U extends Statement, T extends Readonly<[U, ...U[]]>>(
         }),
         // The driver's types know one row shape a batch; its code knows one a query.
       ] as NeonQueryPromise<false, true>[],
-      { fullResults: true, fetchOptions: { signal: AbortSignal.timeout(TIMEOUT_MS) } },
+      { fullResults: true, fetchOptions: { signal: AbortSignal.timeout(options.timeout_ms ?? TIMEOUT_MS) } },
     )
     return prepared.map((statement, i) => statement.mapResult(results[i], true)) as BatchResponse<T>
   } catch (error) {

@@ -47,6 +47,14 @@ export const leadStatuses = [
 ] as const
 export type LeadStatus = (typeof leadStatuses)[number]
 
+/** What makes the form doubt its writer; the first two make the lead spam. */
+export const leadSignals = ['honeypot', 'too_fast', 'turnstile_unverified'] as const
+export type LeadSignal = (typeof leadSignals)[number]
+
+/** Tables whose rows an organization may let expire. */
+export const retainedTables = ['leads', 'conversations', 'sends', 'events', 'notifications'] as const
+export type RetainedTable = (typeof retainedTables)[number]
+
 export const aiProviders = ['heuristic', 'income', 'openai'] as const
 export type AiProviderName = (typeof aiProviders)[number]
 
@@ -89,6 +97,17 @@ export const sendStates = [
   'skipped',
 ] as const
 export type SendState = (typeof sendStates)[number]
+
+/** `email_hash`: an HMAC, for an address that was erased. */
+export const suppressionKinds = ['email', 'domain', 'email_hash'] as const
+
+/** Mails whose words an organization may choose. */
+export const templateKinds = ['welcome', 'admin_alert'] as const satisfies readonly SendKind[]
+export type TemplateKind = (typeof templateKinds)[number]
+
+/** What a mail provider tells of a mail after it took it. */
+export const mailEventKinds = ['delivery', 'bounce', 'complaint', 'subscription'] as const
+export type MailEventKind = (typeof mailEventKinds)[number]
 
 export const transportNames = ['mailbox', 'outbox', 'postmark', 'smtp'] as const
 export type TransportName = (typeof transportNames)[number]

@@ -10,6 +10,7 @@ const url = (fallback: string) =>
     .transform((v) => v || fallback)
     .pipe(z.url())
     .default(fallback)
+const address = optional.pipe(z.email().optional())
 const count = (fallback: number) => z.coerce.number().int().min(0).default(fallback)
 const list = text.default('').transform((value) =>
   value
@@ -56,8 +57,21 @@ const settings = z.object({
   GOOGLE_JWKS_URL: url('https://www.googleapis.com/oauth2/v3/certs'),
   GMAIL_API_BASE: url('https://gmail.googleapis.com'),
 
-  MAIL_TRANSPORT: z.enum(['outbox']).default('outbox'),
-  FROM_EMAIL: optional,
+  MAIL_TRANSPORT: z.enum(['outbox', 'postmark', 'smtp']).default('outbox'),
+  FROM_EMAIL: address,
+  ADMIN_EMAIL: address,
+  /** Mail to `reply+<token>@` and `<slug>@` this domain reaches `email()`. */
+  INBOUND_EMAIL_DOMAIN: optional,
+  POSTMARK_SERVER_TOKEN: optional,
+  POSTMARK_INBOUND_ADDRESS: address,
+  POSTMARK_API_BASE: url('https://api.postmarkapp.com'),
+  WEBHOOK_USERNAME: optional,
+  WEBHOOK_PASSWORD: optional,
+  SMTP_HOST: optional,
+  SMTP_PORT: z.coerce.number().int().min(1).max(65_535).default(587),
+  SMTP_USER: optional,
+  SMTP_PASSWORD: optional,
+  SMTP_TLS: z.enum(['implicit', 'starttls', 'off']).default('starttls'),
   AI_PROVIDER: z.enum(aiProviders).default('heuristic'),
   OPENAI_API_KEY: optional,
   OPENAI_BASE_URL: url('https://api.openai.com/v1'),
@@ -65,8 +79,15 @@ const settings = z.object({
   SLACK_WEBHOOK_URL: optional.pipe(z.url().optional()),
   FRONTEND_URL: optional.pipe(z.url().optional()),
 
+  TURNSTILE_SITE_KEY: optional,
+  TURNSTILE_SECRET_KEY: optional,
+  TURNSTILE_VERIFY_URL: url('https://challenges.cloudflare.com/turnstile/v0/siteverify'),
+
   EGRESS_ALLOWED_ORIGINS: list,
   RATE_LIMIT_FORM_PER_MINUTE: count(30),
+  RATE_LIMIT_FORM_ORGANIZATION_PER_MINUTE: count(600),
+  /** Above this rate an organization's buffered leads are spread over several objects. */
+  INGEST_SHARD_ABOVE_PER_SECOND: count(100),
   RATE_LIMIT_LOGIN_PER_MINUTE: count(10),
 })
 export type Config = z.infer<typeof settings>

@@ -38,8 +38,9 @@ export const contacts = pgTable(
   {
     id: rowId(),
     org_id: orgId().references(() => organizations.id, { onDelete: 'cascade' }),
-    email: text().notNull(),
-    email_norm: text().notNull(),
+    /** Null for who wrote on a channel without addresses (see `contact_handles`). */
+    email: text(),
+    email_norm: text(),
     name: text(),
     company: text(),
     phone: text(),
@@ -48,6 +49,27 @@ export const contacts = pgTable(
     updated_at: instant().notNull().default(sql`now()`),
   },
   (t) => [primaryKey({ columns: [t.org_id, t.id] }), unique('contacts_email').on(t.org_id, t.email_norm)],
+)
+
+/** Who somebody is on a channel that knows no e-mail address: a phone number, a user name. */
+export const contact_handles = pgTable(
+  'contact_handles',
+  {
+    org_id: orgId(),
+    channel: text({ enum: channels }).notNull(),
+    handle: text().notNull(),
+    contact_id: uuid().notNull(),
+    created_at: createdAt(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.org_id, t.channel, t.handle] }),
+    index('contact_handles_contact').on(t.org_id, t.contact_id),
+    oneOf('contact_handles_channel', t.channel, channels),
+    foreignKey({
+      columns: [t.org_id, t.contact_id],
+      foreignColumns: [contacts.org_id, contacts.id],
+    }).onDelete('cascade'),
+  ],
 )
 
 export const conversations = pgTable(
@@ -138,6 +160,9 @@ export const messages = pgTable(
     uniqueIndex('messages_provider')
       .on(t.org_id, t.mailbox_id, t.provider_message_id)
       .where(sql`provider_message_id is not null`),
+    uniqueIndex('messages_routed')
+      .on(t.org_id, t.channel, t.provider_message_id)
+      .where(sql`provider_message_id is not null and mailbox_id is null`),
     index('messages_conversation').on(t.org_id, t.conversation_id, t.received_at),
     index('messages_message_id').on(t.org_id, t.message_id),
     oneOf('messages_direction', t.direction, directions),

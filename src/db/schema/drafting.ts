@@ -61,6 +61,7 @@ export const drafts = pgTable(
     unique('drafts_message').on(t.org_id, t.message_id),
     index('drafts_recent').on(t.org_id, t.status, t.created_at.desc(), t.id.desc()),
     index('drafts_conversation').on(t.org_id, t.conversation_id),
+    index('drafts_lead').on(t.org_id, t.lead_id),
     index('drafts_pending').on(t.created_at).where(sql`status = 'pending'`),
     oneOf('drafts_status', t.status, draftStatuses),
     oneOf('drafts_provider', t.provider, aiProviders),

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { foreignKey, index, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
-import { leadStatuses } from '../../kernel/vocabulary'
+import { leadSignals, leadStatuses } from '../../kernel/vocabulary'
 import { createdAt, instant, json, oneOf, orgId, rowId } from '../columns'
 import { users } from './auth'
 import { contacts, conversations } from './conversations'
@@ -21,6 +21,11 @@ export const leads = pgTable(
     custom: json<Record<string, unknown>>().notNull().default({}),
     /** Of the posted body: the same Idempotency-Key with another body is refused. */
     request_hash: text(),
+    signals: text({ enum: leadSignals }).array().notNull().default([]),
+    page_url: text(),
+    utm: json<Record<string, string>>(),
+    /** What the person agreed to, as the form asked. */
+    consent: json<Record<string, boolean>>(),
     version: integer().notNull().default(1),
     created_at: createdAt(),
     updated_at: instant().notNull().default(sql`now()`),

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import { check, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core'
-import { aiProviders, replyModes } from '../../kernel/vocabulary'
+import { boolean, check, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core'
+import { aiProviders, type RetainedTable, replyModes } from '../../kernel/vocabulary'
 import { createdAt, instant, json, oneOf } from '../columns'
 
 export const organizations = pgTable(
@@ -22,7 +22,15 @@ export const organizations = pgTable(
     allowed_link_hosts: text().array().notNull().default([]),
     allowed_commitments: text().array().notNull().default([]),
     slack_webhook_sealed: text(),
-    retention_days: integer(),
+    /** Origins that may post the public form; none: any. */
+    form_allowed_origins: text().array().notNull().default([]),
+    form_redirect_url: text(),
+    /** A lead that filled in a form gets an acknowledgement at once. */
+    welcome_mail: boolean().notNull().default(true),
+    /** Days after which rows are deleted; a table that is not named keeps them. */
+    retention_days: json<Partial<Record<RetainedTable, number>>>(),
+    /** Keys the hashes that erased addresses are suppressed by; made at the first erasure. */
+    erasure_key_sealed: text(),
     created_at: createdAt(),
     updated_at: instant().notNull().default(sql`now()`),
   },

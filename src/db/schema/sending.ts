@@ -11,7 +11,14 @@ import {
   unique,
   uuid,
 } from 'drizzle-orm/pg-core'
-import { sendKinds, sendStates, transportNames } from '../../kernel/vocabulary'
+import {
+  mailEventKinds,
+  sendKinds,
+  sendStates,
+  suppressionKinds,
+  templateKinds,
+  transportNames,
+} from '../../kernel/vocabulary'
 import { createdAt, instant, json, oneOf, orgId, rowId } from '../columns'
 import { conversations } from './conversations'
 import { drafts } from './drafting'
@@ -62,8 +69,10 @@ export const sends = pgTable(
     waits_because: text(),
     skip_reason: text(),
     last_error: json<SendError>(),
+    delivered_at: instant(),
     bounced_at: instant(),
     bounce: json<{ hard: boolean; status: string | null; detail: string }>(),
+    complained_at: instant(),
     created_by: uuid(),
     created_at: createdAt(),
     updated_at: instant().notNull().default(sql`now()`),
@@ -78,6 +87,10 @@ export const sends = pgTable(
     index('sends_recipient').on(t.org_id, t.to_email, t.created_at),
     index('sends_domain').on(t.org_id, t.to_domain, t.created_at),
     index('sends_conversation').on(t.org_id, t.conversation_id),
+    index('sends_lead').on(t.org_id, t.lead_id),
+    index('sends_provider_message_id').on(t.org_id, t.provider_message_id),
+    // An answer names the send and not its organization (SQL: org_by_send).
+    index('sends_id').on(t.id),
     index('sends_message_id').on(t.org_id, t.message_id),
     oneOf('sends_kind', t.kind, sendKinds),
     oneOf('sends_state', t.state, sendStates),
@@ -122,7 +135,7 @@ export const suppressions = pgTable(
   {
     id: rowId(),
     org_id: orgId().references(() => organizations.id, { onDelete: 'cascade' }),
-    kind: text({ enum: ['email', 'domain'] }).notNull(),
+    kind: text({ enum: suppressionKinds }).notNull(),
     value_norm: text().notNull(),
     reason: text().notNull(),
     created_at: createdAt(),
@@ -130,6 +143,56 @@ export const suppressions = pgTable(
   (t) => [
     primaryKey({ columns: [t.org_id, t.id] }),
     unique('suppressions_value').on(t.org_id, t.kind, t.value_norm),
-    oneOf('suppressions_kind', t.kind, ['email', 'domain']),
+    oneOf('suppressions_kind', t.kind, suppressionKinds),
   ],
+)
+
+/** The organization's own words for a mail of the product; without a row the built-in ones are used. */
+export const mail_templates = pgTable(
+  'mail_templates',
+  {
+    org_id: orgId().references(() => organizations.id, { onDelete: 'cascade' }),
+    kind: text({ enum: templateKinds }).notNull(),
+    subject: text().notNull(),
+    body: text().notNull(),
+    updated_by: uuid(),
+    updated_at: instant().notNull().default(sql`now()`),
+  },
+  (t) => [primaryKey({ columns: [t.org_id, t.kind] }), oneOf('mail_templates_kind', t.kind, templateKinds)],
+)
+
+/** What a mail provider reported. Installation-wide, because a report names no organization; kept until its send is found. */
+export const mail_events = pgTable(
+  'mail_events',
+  {
+    provider: text().notNull(),
+    /** The provider's own identity of the report: the same one twice is one row. */
+    dedupe_key: text().notNull(),
+    kind: text({ enum: mailEventKinds }).notNull(),
+    send_id: uuid(),
+    provider_message_id: text(),
+    /** Emptied when the report has been applied. */
+    recipient: text(),
+    detail: json<Record<string, unknown>>().notNull(),
+    occurred_at: instant().notNull(),
+    created_at: createdAt(),
+    applied_at: instant(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.provider, t.dedupe_key] }),
+    index('mail_events_waiting').on(t.created_at).where(sql`applied_at is null`),
+    oneOf('mail_events_kind', t.kind, mailEventKinds),
+  ],
+)
+
+/** A transport whose account the provider refuses: nothing is tried over it until then. */
+export const transport_pauses = pgTable(
+  'transport_pauses',
+  {
+    transport: text({ enum: transportNames }).primaryKey(),
+    paused_until: instant().notNull(),
+    failure: json<{ code: string; message: string }>().notNull(),
+    paused_at: instant().notNull(),
+  },
+  (t) => [oneOf('transport_pauses_transport', t.transport, transportNames)],
 )

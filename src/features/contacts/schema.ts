@@ -7,7 +7,7 @@ export const contactsQuery = pageQuery
 export const contactOut = z
   .object({
     id: z.uuid(),
-    email: z.string(),
+    email: z.string().nullable().openapi({ description: 'null: known by another channel only' }),
     name: z.string().nullable(),
     company: z.string().nullable(),
     phone: z.string().nullable(),

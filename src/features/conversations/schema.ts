@@ -17,7 +17,7 @@ export const conversationsQuery = pageQuery
   .openapi('ConversationsQuery')
 
 const contactRef = z
-  .object({ id: z.uuid(), email: z.string(), name: z.string().nullable() })
+  .object({ id: z.uuid(), email: z.string().nullable(), name: z.string().nullable() })
   .openapi('ContactRef')
 
 const leadRef = z.object({ id: z.uuid(), status: z.enum(leadStatuses) }).openapi('LeadRef')

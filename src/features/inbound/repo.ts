@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { DatabaseError, q, raw } from '#db/client'
 import { dead_letters } from '#db/schema/platform'
 import { AppError } from '#kernel/errors'
+import type { LeadSignal } from '#kernel/vocabulary'
 
 /** What `ingest_inbound` (migrations) takes. Ids come from us, so that events can be kicked without reading them back. */
 export interface Ingest {
@@ -13,7 +14,6 @@ export interface Ingest {
     | 'contact'
     | 'conversation'
     | 'message'
-    | 'lead'
     | 'draft'
     | 'notice'
     | 'suppression'
@@ -22,11 +22,13 @@ export interface Ingest {
     | 'draft_event'
     | 'audit',
     string
-  >
+  > & { lead?: string }
   message: Record<string, unknown>
   contact: {
-    email: string
-    email_norm: string
+    email?: string
+    email_norm?: string
+    /** Who they are on a channel without addresses. */
+    handle?: string
     name: string | null
     company?: string | null
     phone?: string | null
@@ -37,9 +39,23 @@ export interface Ingest {
   own_send_id?: string
   bounce?: { original_message_id: string | null; hard: boolean; status: string | null; detail: string }
   source: string
+  /** The send that its recipient's address names. */
+  reply_send_id?: string
+  /** What keeps a conversation together where neither a thread nor a reference does. */
+  thread_by?: 'contact' | 'sender'
   custom?: Record<string, unknown>
+  page_url?: string
+  utm?: Record<string, string>
+  consent?: Record<string, boolean>
+  signals?: readonly LeadSignal[]
+  spam?: boolean
+  /** The lead's id follows from it, if none is given. */
+  lead_key?: string
   request_hash?: string
-  rate_limit?: { key: string; limit: number }
+  rate_limits?: readonly { key: string; limit: number }[]
+  /** Of a browser; present and null for a caller without one. Absent: not asked. */
+  origin?: string | null
+  site_token?: { id: string; hash: string }
   slack_configured: boolean
 }
 
@@ -53,11 +69,21 @@ export type IngestOutcome =
       new_lead: boolean
       draft_id?: string
       classification: string
+      spam: boolean
+      redirect_url?: string
     }
-  | { outcome: 'duplicate'; lead_id?: string; message_id?: string; conversation_id?: string }
+  | {
+      outcome: 'duplicate'
+      lead_id?: string
+      message_id?: string
+      conversation_id?: string
+      received_at?: string
+    }
   | { outcome: 'own_send' | 'ignored' | 'key_reused' | 'unknown_organization' }
+  | { outcome: 'unauthenticated' | 'origin_refused' }
   | { outcome: 'raced' }
-  | { outcome: 'rate_limited'; retry_after_seconds: number }
+  /** A wait for each of the limits; 0 where it was granted. */
+  | { outcome: 'rate_limited'; waits: number[] }
 
 export function ingest(input: Ingest) {
   return raw<{ result: IngestOutcome }>(sql`select ingest_inbound(${JSON.stringify(input)}::jsonb) as result`)

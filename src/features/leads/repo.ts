@@ -9,7 +9,7 @@ import { leads } from '#db/schema/leads'
 import { notices } from '#db/schema/notifications'
 import { sends } from '#db/schema/sending'
 import type { Cursor } from '#kernel/page'
-import type { Channel, ConversationStatus, LeadStatus } from '#kernel/vocabulary'
+import type { Channel, ConversationStatus, LeadSignal, LeadStatus } from '#kernel/vocabulary'
 
 export { isLostRace } from '#db/guard'
 
@@ -62,11 +62,15 @@ type LeadRow = {
   received_at: string
   first_response_at: string | null
   custom: Record<string, unknown>
+  signals: LeadSignal[]
+  page_url: string | null
+  utm: Record<string, string> | null
+  consent: Record<string, boolean> | null
   version: number
   created_at: string
   updated_at: string
   contact_id: string
-  email: string
+  email: string | null
   name: string | null
   company: string | null
   phone: string | null
@@ -84,7 +88,7 @@ type LeadRow = {
 function show(which: SQL | undefined, limit: number) {
   return raw<LeadRow>(sql`
     select p.id, p.status, p.source, p.assignee_id, ${iso('p.received_at')} as received_at, ${iso('p.first_response_at')} as first_response_at,
-      p.custom, p.version, ${iso('p.created_at')} as created_at, ${iso('p.updated_at')} as updated_at,
+      p.custom, p.signals, p.page_url, p.utm, p.consent, p.version, ${iso('p.created_at')} as created_at, ${iso('p.updated_at')} as updated_at,
       p.contact_id, c.email, c.name, c.company, c.phone,
       p.conversation_id, v.channel, v.subject, v.status as conversation_status, ${iso('v.last_message_at')} as last_message_at
     from (select * from leads where ${which ?? sql`true`}

@@ -6,6 +6,7 @@ import {
   draftCategories,
   draftDecisions,
   draftStatuses,
+  leadSignals,
   leadStatuses,
   noticeStates,
   sendKinds,
@@ -26,7 +27,7 @@ export const leadsQuery = pageQuery
 const leadContact = z
   .object({
     id: z.uuid(),
-    email: z.string(),
+    email: z.string().nullable(),
     name: z.string().nullable(),
     company: z.string().nullable(),
     phone: z.string().nullable(),
@@ -52,6 +53,10 @@ export const leadOut = z
     received_at: instantOut,
     first_response_at: instantOut.nullable(),
     custom: z.record(z.string(), z.unknown()),
+    signals: z.array(z.enum(leadSignals)).openapi({ description: 'What makes us doubt its writer' }),
+    page_url: z.string().nullable(),
+    utm: z.record(z.string(), z.string()).nullable(),
+    consent: z.record(z.string(), z.boolean()).nullable(),
     version: z.int(),
     created_at: instantOut,
     updated_at: instantOut,

@@ -123,14 +123,20 @@ export function leadNotice(
     organization: string
     source: string
     name: string | null
-    email: string
+    /** Null on a channel without addresses. */
+    email: string | null
     subject: string
     text: string
   },
   outcome: string,
   base_url: string,
 ): Notice {
-  const who = lead.name === null ? clip(lead.email, 100) : `${clip(lead.name, 80)} (${clip(lead.email, 100)})`
+  const names = [
+    lead.name === null ? '' : clip(lead.name, 80),
+    lead.email === null ? '' : clip(lead.email, 100),
+  ]
+  const [name = 'somebody', address] = names.filter((part) => part !== '')
+  const who = address === undefined ? name : `${name} (${address})`
   const quoted = [clip(lead.subject, 100), clip(lead.text, PREVIEW_CHARACTERS)].filter((part) => part !== '')
   return {
     title: `New lead for ${clip(lead.organization, 80)}: ${who}`,

@@ -37,3 +37,8 @@ export function isHost(text: string): boolean {
     text.length <= 253
   )
 }
+
+/** Scheme, host and port as a browser writes them into `Origin`. */
+export function isOrigin(text: string): boolean {
+  return /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text
+}

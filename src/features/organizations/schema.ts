@@ -1,8 +1,8 @@
 import { lineField, proseField } from '#http/fields'
 import { instantOut, z } from '#http/openapi'
 import { isSlug } from '#kernel/slug'
-import { aiProviders, replyModes } from '#kernel/vocabulary'
-import { isHost, isTimezone, refuseWindows, weekdays } from './policy'
+import { aiProviders, replyModes, retainedTables } from '#kernel/vocabulary'
+import { isHost, isOrigin, isTimezone, refuseWindows, weekdays } from './policy'
 
 const window = z.tuple([z.string(), z.string()]).openapi({ example: ['09:00', '17:00'] })
 
@@ -60,11 +60,27 @@ const fields = {
     description: 'Words about prices and promises that an automatic reply may use',
   }),
   retention_days: z
-    .int()
-    .min(1)
-    .max(3650)
+    .partialRecord(z.enum(retainedTables), z.int().min(1).max(3650))
     .nullable()
-    .openapi({ description: 'null: kept for good', example: 365 }),
+    .openapi({
+      description: 'Days after which rows are deleted, by table; what is not named is kept for good',
+      example: { conversations: 730, sends: 365 },
+    }),
+  form_allowed_origins: z
+    .array(z.string().refine(isOrigin, 'is no origin such as https://www.example.com'))
+    .max(50)
+    .openapi({
+      description: 'Pages that may post the public form; none: any',
+      example: ['https://www.example.com'],
+    }),
+  form_redirect_url: z
+    .url({ protocol: /^https?$/ })
+    .max(2000)
+    .nullable()
+    .openapi({
+      description: 'Where a browser goes after it posted the form; null: a small page of ours',
+    }),
+  welcome_mail: z.boolean().openapi({ description: 'Whether who filled in a form gets an acknowledgement' }),
 }
 
 const slackWebhook = z.url().max(500).nullable().openapi({

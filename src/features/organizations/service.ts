@@ -65,7 +65,11 @@ export async function toSettings(
   return { ...settings, slack_webhook_sealed: await ctx.seal(slack_webhook_url, `organization:${id}:slack`) }
 }
 
-export function toOrganization({ slack_webhook_sealed, ...row }: repo.OrganizationRow): OrganizationOut {
+export function toOrganization({
+  slack_webhook_sealed,
+  erasure_key_sealed: _erasure_key_sealed,
+  ...row
+}: repo.OrganizationRow): OrganizationOut {
   return { ...row, slack_webhook_configured: slack_webhook_sealed !== null }
 }
 

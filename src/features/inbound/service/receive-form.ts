@@ -2,7 +2,7 @@ import { canonicalJson } from '#kernel/canonical-json'
 import { AppError } from '#kernel/errors'
 import { normalizeEmail } from '#kernel/email-address'
 import type { Ctx } from '#platform/context'
-import { derivedUuid, sha256Hex } from '#platform/crypto'
+import { sha256Hex } from '#platform/crypto'
 import { ipSubject, refuseKnown, rememberTaken, slotFor } from '#platform/rate-limit'
 import { normalizeBody } from '../policy/automated-signs'
 import { cleanLine, cleanText } from './clean-text'
@@ -47,7 +47,6 @@ export async function receiveForm(
   const now = ctx.clock.now()
   const request_hash = await sha256Hex(canonicalJson(input))
   const key = idempotency_key ?? `${request_hash}:${Math.floor(now.getTime() / (DEDUPE_MINUTES * 60_000))}`
-  const lead_id = await derivedUuid(`lead:${slug}:${key}`)
   const text = [input.message, input.service === undefined ? undefined : `Service: ${input.service}`]
     .filter((part) => part !== undefined)
     .join('\n\n')
@@ -55,47 +54,58 @@ export async function receiveForm(
   const slot = await slotFor(ctx, 'form', ipSubject(ctx.origin.ip), ctx.config.RATE_LIMIT_FORM_PER_MINUTE)
   refuseKnown(ctx, [slot])
 
-  const outcome = await storeInbound(
-    ctx,
-    ctx.db.bySlug(slug),
-    {
-      source: 'form',
-      contact: {
-        email: input.email.trim(),
-        email_norm,
-        name: input.name ?? null,
-        company: input.company ?? null,
-        phone: input.phone ?? null,
-      },
-      message: {
-        channel: 'form',
-        from_email: email_norm,
-        from_name: input.name ?? null,
-        subject: input.service ?? '',
-        text,
-        stripped_text: text,
-        body_hash: body === '' ? null : await sha256Hex(body),
-        received_at: now,
-      },
-      custom: { ...input.custom, ...(input.page_url === undefined ? {} : { page_url: input.page_url }) },
-      request_hash,
-      rate_limit: slot,
+  const outcome = await storeInbound(ctx, ctx.db.bySlug(slug), {
+    source: 'form',
+    contact: {
+      email: input.email.trim(),
+      email_norm,
+      name: input.name ?? null,
+      company: input.company ?? null,
+      phone: input.phone ?? null,
     },
-    lead_id,
-  )
+    message: {
+      channel: 'form',
+      from_email: email_norm,
+      from_name: input.name ?? null,
+      subject: input.service ?? '',
+      text,
+      stripped_text: text,
+      body_hash: body === '' ? null : await sha256Hex(body),
+      received_at: now,
+    },
+    custom: input.custom ?? {},
+    ...(input.page_url === undefined ? {} : { page_url: input.page_url }),
+    request_hash,
+    rate_limits: [slot],
+    lead_key: key,
+  })
   switch (outcome.outcome) {
     case 'unknown_organization':
       throw new AppError('not_found', 'There is no such form.')
     case 'rate_limited':
-      throw rememberTaken(ctx, slot, outcome.retry_after_seconds)
+      throw rememberTaken(ctx, slot, outcome.waits[0] ?? 0)
+    case 'unauthenticated':
+    case 'origin_refused':
+      throw new AppError('forbidden', 'This page may not post the form.')
     case 'key_reused':
       throw new AppError('unprocessable', 'This Idempotency-Key came with another body before.')
     case 'created':
-      return { leadId: lead_id, timestamp: now.toISOString(), status: 'received', replayed: false }
-    case 'duplicate':
+      return {
+        leadId: outcome.lead_id ?? '',
+        timestamp: now.toISOString(),
+        status: 'received',
+        replayed: false,
+      }
     case 'own_send':
     case 'ignored':
-      return { leadId: lead_id, timestamp: now.toISOString(), status: 'received', replayed: true }
+      throw new TypeError('A form is no mail of ours')
+    case 'duplicate':
+      return {
+        leadId: outcome.lead_id ?? '',
+        timestamp: now.toISOString(),
+        status: 'received',
+        replayed: true,
+      }
   }
 }
 

@@ -11,12 +11,7 @@ type Stored = Omit<repo.Ingest, 'now' | 'actor' | 'request_id' | 'ip' | 'ids' | 
  * One round trip: all rows of one inbound message, or none. `raced` means that another delivery of the same message, or of
  * the same thread's first one, committed between our look and our write; the next attempt sees it.
  */
-export async function storeInbound(
-  ctx: Ctx,
-  door: Door,
-  input: Stored,
-  lead_id = ctx.newId(),
-): Promise<Outcome> {
+export async function storeInbound(ctx: Ctx, door: Door, input: Stored, lead_id?: string): Promise<Outcome> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const outcome = await store(ctx, door, input, lead_id)
     if (outcome.outcome !== 'raced') return outcome
@@ -29,12 +24,21 @@ export async function storeInbound(
 
 const ATTEMPTS = 3
 
-async function store(ctx: Ctx, door: Door, input: Stored, lead_id: string): Promise<repo.IngestOutcome> {
+async function store(
+  ctx: Ctx,
+  door: Door,
+  input: Stored,
+  lead_id: string | undefined,
+): Promise<repo.IngestOutcome> {
   const ids = {
     contact: ctx.newId(),
     conversation: ctx.newId(),
     message: ctx.newId(),
-    lead: lead_id,
+    ...(lead_id === undefined
+      ? input.lead_key === undefined
+        ? { lead: ctx.newId() }
+        : {}
+      : { lead: lead_id }),
     draft: ctx.newId(),
     notice: ctx.newId(),
     suppression: ctx.newId(),
@@ -57,8 +61,8 @@ async function store(ctx: Ctx, door: Door, input: Stored, lead_id: string): Prom
   const outcome = result.rows[0]?.result ?? { outcome: 'unknown_organization' as const }
   if (outcome.outcome === 'created') {
     kick(ctx, [
-      ids.message_event,
-      ...(outcome.new_lead ? [ids.lead_event] : []),
+      ...(outcome.spam ? [] : [ids.message_event]),
+      ...(outcome.new_lead && !outcome.spam ? [ids.lead_event] : []),
       ...(outcome.draft_id === undefined ? [] : [ids.draft_event]),
     ])
   }

@@ -1,1 +1,0 @@
-CREATE INDEX "audit_logs_created" ON "audit_logs" USING brin ("created_at");
