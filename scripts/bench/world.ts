@@ -110,8 +110,9 @@ function environment(services: Services, database: Database, issuer: string): Re
     CORS_ORIGINS: 'http://inlet.test',
     MAIL_TRANSPORT: 'outbox',
     AI_PROVIDER: 'heuristic',
-    FROM_EMAIL: 'Inlet <inlet@inlet.test>',
+    FROM_EMAIL: 'inlet@inlet.test',
     ADMIN_EMAIL: 'operator@inlet.test',
+    INBOUND_EMAIL_DOMAIN: 'inbound.inlet.test',
     GOOGLE_CLIENT_ID: 'bench',
     GOOGLE_CLIENT_SECRET: 'bench',
     GOOGLE_OAUTH_REDIRECT_URI: 'http://inlet.test/oauth/google/callback',
@@ -123,6 +124,7 @@ function environment(services: Services, database: Database, issuer: string): Re
     GOOGLE_JWKS_URL: `${issuer}/certs`,
     EGRESS_ALLOWED_ORIGINS: issuer,
     RATE_LIMIT_FORM_PER_MINUTE: '0',
+    RATE_LIMIT_FORM_ORGANIZATION_PER_MINUTE: '0',
     RATE_LIMIT_LOGIN_PER_MINUTE: '0',
   }
 }

@@ -9,6 +9,7 @@ export interface Secrets {
   ENCRYPTION_KEY: string
   ADMIN_PASSWORD: string
   GMAIL_WEBHOOK_SECRET: string
+  WEBHOOK_PASSWORD: string
   GOOGLE_CLIENT_SECRET: string
   OWNER_DATABASE_PASSWORD: string
   RUNTIME_DATABASE_PASSWORD: string
@@ -22,6 +23,7 @@ const generators: { [K in keyof Secrets]: () => string } = {
   ENCRYPTION_KEY: () => randomBytes(32).toString('hex'),
   ADMIN_PASSWORD: () => token(12),
   GMAIL_WEBHOOK_SECRET: () => token(24),
+  WEBHOOK_PASSWORD: () => token(18),
   GOOGLE_CLIENT_SECRET: () => token(18),
   // Only characters that mean nothing in a connection string.
   OWNER_DATABASE_PASSWORD: () => randomBytes(18).toString('hex'),

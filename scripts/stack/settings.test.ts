@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { readSettings } from './settings.ts'
+import { readSettings, WORKER_SETTINGS } from './settings.ts'
 import { workerEnv } from './worker-env.ts'
 
 let root: string
@@ -57,4 +57,12 @@ it('gives no client and no base URL of Google when the emulators are off', () =>
   expect(env).not.toHaveProperty('GOOGLE_CLIENT_ID')
   expect(env).not.toHaveProperty('GOOGLE_TOKEN_URL')
   expect(env).toMatchObject({ GMAIL_API_BASE: 'http://127.0.0.1:1' })
+})
+
+it('hands on every setting that the Worker reads', () => {
+  const config = readFileSync(join(import.meta.dirname, '..', '..', 'src', 'platform', 'config.ts'), 'utf8')
+  const read = [...config.matchAll(/^ {2}([A-Z][A-Z_]+):/gm)].map(([, name]) => name)
+  expect(read.length).toBeGreaterThan(40)
+  const own = ['DATABASE_URL', ...WORKER_SETTINGS] as string[]
+  expect(read.filter((name) => name === undefined || !own.includes(name))).toEqual([])
 })
