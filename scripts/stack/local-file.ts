@@ -17,11 +17,29 @@ export interface LocalFile {
     slack: string | null
     slack_webhook: string | null
     gateway: string
+    /** The demo organization's public form, for people and for posting. */
+    form: string
+    form_post: string
+    /** Takes leads from a site's backend, with `demo.site_token`. */
+    inbound_leads: string
+    /** Takes a raw message for the Worker's `email()`: `?from=…&to=…`. */
+    email_door: string
   }
   /** `owner_url` migrates; `runtime_url` is what the Worker has. `superuser_url` only for the embedded PostgreSQL. */
   database: { owner_url: string; runtime_url: string; superuser_url: string | null }
   operator: { username: string; password: string }
-  demo: { organization: string; slug: string; email: string; password: string; mailbox: string }
+  demo: {
+    organization: string
+    slug: string
+    email: string
+    password: string
+    mailbox: string
+    site_token: string | null
+    /** Mail to it reaches the demo organization through `email()`; null without a domain for it. */
+    inbound_address: string | null
+  }
+  /** HTTP Basic of Postmark's webhooks, which are at `<api>/api/webhooks/postmark/…`. */
+  webhooks: { username: string; password: string }
   google: {
     client_id: string
     client_secret: string
@@ -63,6 +81,7 @@ export function describe(settings: Settings, env: Record<string, string>, databa
   // Under another PORT the demo organization has to learn the new address of its Slack.
   const isSame =
     before?.seeded?.database === databaseName(database.ownerUrl) && before.ports.slack === ports.slack
+  const domain = value('INBOUND_EMAIL_DOMAIN')
   return {
     pid: process.pid,
     data_dir: dataDir,
@@ -74,6 +93,10 @@ export function describe(settings: Settings, env: Record<string, string>, databa
       slack: emulators ? urls.slack : null,
       slack_webhook: emulators ? urls.slackHook : null,
       gateway: urls.gateway,
+      form: `${urls.api}/f/${DEMO.slug}`,
+      form_post: `${urls.api}/lead/${DEMO.slug}`,
+      inbound_leads: `${urls.api}/inbound/leads`,
+      email_door: `${urls.api}/cdn-cgi/local/email`,
     },
     database: {
       owner_url: database.ownerUrl,
@@ -87,7 +110,10 @@ export function describe(settings: Settings, env: Record<string, string>, databa
       email: DEMO.email,
       password: secrets.DEMO_USER_PASSWORD,
       mailbox: DEMO.mailbox,
+      site_token: (isSame && before.demo.site_token) || null,
+      inbound_address: domain === '' ? null : `${DEMO.slug}@${domain}`,
     },
+    webhooks: { username: value('WEBHOOK_USERNAME'), password: value('WEBHOOK_PASSWORD') },
     google: emulators
       ? {
           client_id: value('GOOGLE_CLIENT_ID'),

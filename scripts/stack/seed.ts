@@ -18,7 +18,7 @@ interface Answer {
 
 export async function seedDemo(local: LocalFile): Promise<void> {
   const call = caller(local.urls.api)
-  const organizationId = await demoOrganization(call, local)
+  const { organizationId, userToken } = await demoOrganization(call, local)
   const { json } = await call('/admin/login', { method: 'POST', body: local.operator, expect: [200] })
   const token = text(json['access_token'])
   await call(`/admin/clients/${organizationId}`, {
@@ -34,11 +34,26 @@ export async function seedDemo(local: LocalFile): Promise<void> {
   })
   // Consent can be given without a person only to the emulator.
   if (local.urls.google) await connectMailbox(call, organizationId, token, local.urls.api)
+  // Shown once, so it is asked for once.
+  local.demo.site_token ??= await createSiteToken(call, userToken)
+}
+
+async function createSiteToken(call: Caller, token: string): Promise<string | null> {
+  const { json } = await call('/api/v1/site-tokens', {
+    method: 'POST',
+    token,
+    body: { name: 'Local stack' },
+    expect: [201, 404],
+  })
+  return text(json['token']) || null
 }
 
 type Caller = ReturnType<typeof caller>
 
-async function demoOrganization(call: Caller, { demo }: LocalFile): Promise<string> {
+async function demoOrganization(
+  call: Caller,
+  { demo }: LocalFile,
+): Promise<{ organizationId: string; userToken: string }> {
   const registered = await call('/api/v1/auth/register', {
     method: 'POST',
     body: {
@@ -62,10 +77,11 @@ async function demoOrganization(call: Caller, { demo }: LocalFile): Promise<stri
       'this database has the demo organization of another DATA_DIR; its sign-in is in that local.json',
     )
   }
-  const me = await call('/api/v1/auth/me', { token: text(session.json['access_token']), expect: [200] })
-  const id = organizationOf(me.json) ?? organizationOf(session.json)
-  if (!id) throw new StartError('GET /api/v1/auth/me names no organization')
-  return id
+  const userToken = text(session.json['access_token'])
+  const me = await call('/api/v1/auth/me', { token: userToken, expect: [200] })
+  const organizationId = organizationOf(me.json) ?? organizationOf(session.json)
+  if (!organizationId) throw new StartError('GET /api/v1/auth/me names no organization')
+  return { organizationId, userToken }
 }
 
 function organizationOf(json: Record<string, unknown>): string | undefined {

@@ -15,8 +15,18 @@ export function printSummary(local: LocalFile, startedAt: number): void {
   if (local.seeded) {
     row('Demo', local.demo.email, local.demo.password)
     row('Mailbox', local.demo.mailbox, `connected; organization "${local.demo.slug}"`)
+    row('Form', local.urls.form)
+    row('Mail', `${local.urls.api}/api/v1/sends`, 'all outgoing mail, as the demo user')
   }
   say()
+  if (local.seeded && local.demo.site_token) {
+    say('Post it a lead, as a backend would:')
+    say(`  ${bold(`curl ${local.urls.inbound_leads} \\`)}`)
+    say(
+      `  ${bold(`  -H 'Authorization: Bearer ${local.demo.site_token}' -H 'Content-Type: application/json' \\`)}`,
+    )
+    say(`  ${bold(`  -d '{"email":"ada@buyer.test","message":"10 seats?"}'`)}`)
+  }
   if (local.seeded && local.urls.google) {
     say(
       `Send it a mail:  ${bold('npm run demo:mail -- --from ada@buyer.test --subject "Pricing?" --body "10 seats?"')}`,
