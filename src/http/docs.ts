@@ -86,6 +86,11 @@ function buildDocument(published: OpenAPIHono<AppEnv>): OpenApiDocument {
       description,
     })
   }
+  openAPIRegistry.registerComponent('securitySchemes', 'webhook', {
+    type: 'http',
+    scheme: 'basic',
+    description: 'WEBHOOK_USERNAME and WEBHOOK_PASSWORD',
+  })
   const built = published.getOpenAPI31Document({ openapi: '3.1.0', info: INFO, servers: [{ url: '/' }] })
   for (const [path, item] of Object.entries(built.paths ?? {})) {
     for (const method of METHODS) {
