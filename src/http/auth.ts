@@ -6,8 +6,9 @@ import type { Actor, Scope } from '#kernel/actor'
 import { addSeconds } from '#kernel/clock'
 import { AppError } from '#kernel/errors'
 import { type Role, roles } from '#kernel/vocabulary'
-import type { Config } from '#platform/config'
+import { type Config, requireSettings } from '#platform/config'
 import { actingAs, type Ctx } from '#platform/context'
+import { equalSecrets } from '#platform/crypto'
 import type { AppEnv } from './router'
 
 export const ACCESS_TOKEN_SECONDS = 15 * 60
@@ -136,6 +137,35 @@ export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
   c.set('ctx', actingAs(c.get('ctx'), actor))
   await next()
 })
+
+/**
+ * HTTP Basic with the credentials that a provider was given for its webhooks. Wrong ones are 401 and never 403, which ends
+ * Postmark's retries for good. Goes before the body is parsed: a stranger learns nothing about what would be accepted.
+ */
+export const requireWebhookBasic = createMiddleware<AppEnv>(async (c, next) => {
+  const { WEBHOOK_USERNAME, WEBHOOK_PASSWORD } = requireSettings(
+    c.get('ctx').config,
+    'WEBHOOK_USERNAME',
+    'WEBHOOK_PASSWORD',
+  )
+  const given = readBasic(c.req.header('Authorization'))
+  if (given === null || !(await equalSecrets(given, `${WEBHOOK_USERNAME}:${WEBHOOK_PASSWORD}`)))
+    throw new AppError('unauthenticated', 'The credentials are not those of this webhook.', {
+      challenge: 'Basic realm="webhooks", charset="UTF-8"',
+    })
+  await next()
+})
+
+/** `name:password`, as RFC 7617 has it. */
+function readBasic(header: string | undefined): string | null {
+  const encoded = /^Basic ([A-Za-z0-9+/]{1,2000}={0,2})$/i.exec(header ?? '')?.[1]
+  if (encoded === undefined) return null
+  try {
+    return new TextDecoder().decode(Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0)))
+  } catch {
+    return null
+  }
+}
 
 /** Whose token a request bears, before its route has decided who may come in; `null`: nobody's. */
 export async function readActor(ctx: Ctx, header: string | undefined): Promise<Actor | null> {

@@ -26,9 +26,9 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
   const known = asAppError(error)
   if (known.code === 'internal')
     (c.get('ctx')?.log ?? createLog()).error('request.failed', error, { path: c.req.routePath })
-  const { retry_after_seconds, errors, settings } = known.details
+  const { retry_after_seconds, errors, settings, challenge = 'Bearer' } = known.details
   if (retry_after_seconds !== undefined) c.header('Retry-After', String(retry_after_seconds))
-  if (known.code === 'unauthenticated') c.header('WWW-Authenticate', 'Bearer')
+  if (known.code === 'unauthenticated') c.header('WWW-Authenticate', challenge)
   const status = errorStatus[known.code]
   return c.body(
     JSON.stringify({

@@ -90,6 +90,8 @@ export function jsonBody<S extends z.ZodType>(schema: S) {
 
 export const userSecurity = [{ user: [] }]
 export const operatorSecurity = [{ operator: [] }]
+/** `WEBHOOK_USERNAME` and `WEBHOOK_PASSWORD`, by HTTP Basic. */
+export const webhookSecurity = [{ webhook: [] }]
 
 export const idParam = z.object({ id: z.uuid().openapi({ param: { name: 'id', in: 'path' } }) })
 

@@ -25,6 +25,8 @@ export interface FieldError {
 
 export interface ErrorDetails {
   errors?: FieldError[]
+  /** Sent as WWW-Authenticate, where another scheme than Bearer is asked for. */
+  challenge?: string
   /** Sent as Retry-After. */
   retry_after_seconds?: number
   /** Names of the settings that are missing (`not_configured`). */
