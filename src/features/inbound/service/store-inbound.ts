@@ -5,7 +5,7 @@ import { kick } from '#platform/outbox'
 import * as repo from '../repo'
 
 type Outcome = Exclude<repo.IngestOutcome, { outcome: 'raced' }>
-type Stored = Omit<repo.Ingest, 'now' | 'actor' | 'request_id' | 'ip' | 'ids' | 'slack_configured'>
+export type Stored = Omit<repo.Ingest, 'now' | 'actor' | 'request_id' | 'ip' | 'ids' | 'slack_configured'>
 
 /**
  * One round trip: all rows of one inbound message, or none. `raced` means that another delivery of the same message, or of

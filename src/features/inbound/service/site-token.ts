@@ -1,0 +1,51 @@
+import { AppError } from '#kernel/errors'
+import type { Config } from '#platform/config'
+import { sha256Hex } from '#platform/crypto'
+import { idAt, idsToBytes, joinBytes, readToken, signToken, type TokenKind } from '#platform/signed-token'
+
+/** What a bearer token says of its bearer. The database has the last word: it may be revoked. */
+export interface SiteToken {
+  org_id: string
+  id: string
+  hash: string
+  /** Made by us, as far as our present keys can tell: it may be trusted while the database is down. */
+  proven: boolean
+}
+
+const ID_BYTES = 16
+const RANDOM_BYTES = 16
+
+const kind: TokenKind = {
+  purpose: 'site-token',
+  alphabet: 'base64url',
+  body_bytes: 2 * ID_BYTES + RANDOM_BYTES,
+  mac_bytes: 16,
+  prefix: 'inlet_site_',
+}
+
+export async function makeSiteToken(
+  config: Config,
+  org_id: string,
+  id: string,
+): Promise<{ token: string; hash: string; hint: string }> {
+  const random = crypto.getRandomValues(new Uint8Array(RANDOM_BYTES))
+  const token = await signToken(config, kind, joinBytes(idsToBytes(org_id, id), random))
+  return { token, hash: await sha256Hex(token), hint: token.slice(-4) }
+}
+
+/** `null`: no site token, or forged. */
+export async function readSiteToken(
+  config: Config,
+  authorization: string | undefined,
+): Promise<SiteToken | null> {
+  const token = /^Bearer +(\S{1,200})$/i.exec(authorization ?? '')?.[1]
+  const read = token === undefined ? null : await readToken(config, kind, token)
+  if (token === undefined || read === null) return null
+  const { body, proven } = read
+  return { org_id: idAt(body, 0), id: idAt(body, ID_BYTES), hash: await sha256Hex(token), proven }
+}
+
+/** The same to everybody: whoever tries tokens learns nothing from it. */
+export function siteTokenRefused(): AppError {
+  return new AppError('unauthenticated', 'Send a valid site token: Authorization: Bearer inlet_site_…')
+}
