@@ -92,6 +92,8 @@ export const sends = pgTable(
     // An answer names the send and not its organization (SQL: org_by_send).
     index('sends_id').on(t.id),
     index('sends_message_id').on(t.org_id, t.message_id),
+    // What a provider reports names its own id and no organization (SQL: apply_mail_event).
+    index('sends_reported').on(t.provider_message_id).where(sql`transport = 'postmark'`),
     oneOf('sends_kind', t.kind, sendKinds),
     oneOf('sends_state', t.state, sendStates),
     oneOf('sends_transport', t.transport, transportNames),
@@ -171,7 +173,7 @@ export const mail_events = pgTable(
     kind: text({ enum: mailEventKinds }).notNull(),
     send_id: uuid(),
     provider_message_id: text(),
-    /** Emptied when the report has been applied. */
+    /** Emptied when the report has been applied; that of a subscription is kept, to be compared with what comes late. */
     recipient: text(),
     detail: json<Record<string, unknown>>().notNull(),
     occurred_at: instant().notNull(),
@@ -181,6 +183,8 @@ export const mail_events = pgTable(
   (t) => [
     primaryKey({ columns: [t.provider, t.dedupe_key] }),
     index('mail_events_waiting').on(t.created_at).where(sql`applied_at is null`),
+    index('mail_events_created').on(t.created_at),
+    index('mail_events_subscriptions').on(t.recipient).where(sql`kind = 'subscription'`),
     oneOf('mail_events_kind', t.kind, mailEventKinds),
   ],
 )
