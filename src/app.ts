@@ -6,7 +6,7 @@ import { contactRoutes } from '#features/contacts'
 import { conversationRoutes } from '#features/conversations'
 import { draftRoutes } from '#features/drafting'
 import { healthRoutes } from '#features/health'
-import { formRoutes } from '#features/inbound'
+import { formRoutes, inboundLeadRoutes, siteTokenRoutes } from '#features/inbound'
 import { leadRoutes } from '#features/leads'
 import { mailboxRootRoutes, mailboxRoutes } from '#features/mailboxes'
 import { notificationRoutes } from '#features/notifications'
@@ -35,6 +35,7 @@ const api = createRouter()
   .route('/', notificationRoutes)
   .route('/', organizationRoutes)
   .route('/', sendRoutes)
+  .route('/', siteTokenRoutes)
 
 const docs = createDocs()
 
@@ -43,6 +44,7 @@ const root = createRouter()
   .route('/', operatorLoginRoutes)
   .route('/', mailboxRootRoutes)
   .route('/', formRoutes)
+  .route('/', inboundLeadRoutes)
   .route('/', operationsRoutes({ sweeps, jobs }))
   .route('/', healthRoutes)
   .route('/', docs.routes)

@@ -1,9 +1,9 @@
-// What holds for every route of the API and of the operator.
+// What holds for every route of the API and of the operator, and for leads from a backend.
 import { createMiddleware } from 'hono/factory'
 import { AppError } from '#kernel/errors'
 import type { AppEnv } from './router'
 
-const API = /^\/(?:api|admin)\//
+const API = /^\/(?:(?:api|admin)\/|inbound\/leads$)/
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i
 
 /**

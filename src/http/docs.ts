@@ -79,6 +79,7 @@ function buildDocument(published: OpenAPIHono<AppEnv>): OpenApiDocument {
   for (const [name, description] of [
     ['user', 'The access token of POST /api/v1/auth/login; 15 minutes'],
     ['operator', 'The access token of POST /admin/login'],
+    ['siteToken', 'A token of POST /api/v1/site-tokens: inlet_site_…'],
   ] as const) {
     openAPIRegistry.registerComponent('securitySchemes', name, {
       type: 'http',

@@ -1,3 +1,5 @@
 export { suspectInjection } from './policy/injection'
 export { formRoutes } from './routes'
+export { inboundLeadRoutes } from './routes/leads'
+export { siteTokenRoutes } from './routes/site-tokens'
 export { buryMail, ingestMail } from './service/ingest-mail'

@@ -1,6 +1,11 @@
-import { z } from '#http/openapi'
+import { emailField, lineField } from '#http/fields'
+import { instantOut, pageOf, z } from '#http/openapi'
 
 const line = (max: number) => z.string().trim().max(max)
+
+const customFields = z
+  .record(z.string().max(60), z.union([z.string().max(2000), z.number(), z.boolean(), z.null()]))
+  .refine((fields) => Object.keys(fields).length <= 50, 'has more than 50 fields')
 
 export const slugParam = z.object({
   company_slug: z
@@ -19,10 +24,7 @@ export const formInput = z
     service: line(200).optional(),
     message: z.string().max(20_000).optional(),
     page_url: line(2000).optional(),
-    custom: z
-      .record(z.string().max(60), z.union([z.string().max(2000), z.number(), z.boolean(), z.null()]))
-      .refine((fields) => Object.keys(fields).length <= 50, 'has more than 50 fields')
-      .optional(),
+    custom: customFields.optional(),
   })
   .openapi('FormLead', {
     example: {
@@ -34,7 +36,13 @@ export const formInput = z
   })
 
 export const receivedLead = z
-  .object({ leadId: z.uuid(), timestamp: z.string(), status: z.literal('received') })
+  .object({
+    leadId: z.uuid(),
+    timestamp: z.iso.datetime().openapi({ description: 'When it reached us' }),
+    status: z
+      .enum(['received', 'queued'])
+      .openapi({ description: 'queued: kept safe while the database is down; its id stays the same' }),
+  })
   .openapi('ReceivedLead', {
     example: {
       leadId: '0190a5e2-7c3b-8b8e-9c3e-0f6f2f6c1a11',
@@ -51,3 +59,72 @@ export const idempotencyHeader = z.object({
     .optional()
     .openapi({ param: { name: 'idempotency-key', in: 'header' } }),
 })
+
+// A site's backend
+
+const few = (fields: object) => Object.keys(fields).length <= 20
+const FEW = 'has more than 20 fields'
+
+export const postedLead = z
+  .strictObject({
+    request_id: z
+      .string()
+      .regex(/^[ -~]{1,255}$/, 'must be 1 to 255 ASCII characters')
+      .optional()
+      .openapi({ description: 'Names the inquiry where no Idempotency-Key does' }),
+    email: emailField,
+    name: line(200).optional(),
+    phone: line(50).optional(),
+    company: line(200).optional(),
+    service: line(200).optional(),
+    message: z.string().max(20_000).optional(),
+    source: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$/, 'must be a word of at most 40 letters, digits, ., _ and -')
+      .default('api')
+      .openapi({ description: 'Where the lead came in, in a word of yours' }),
+    page_url: line(2000).optional(),
+    utm: z.record(z.string().max(60), z.string().max(500)).refine(few, FEW).optional(),
+    consent: z.record(z.string().max(60), z.boolean()).refine(few, FEW).optional(),
+    custom: customFields.optional(),
+  })
+  .openapi('PostedLead', {
+    example: {
+      request_id: 'order-form-20261120-17',
+      email: 'ada@buyer.test',
+      name: 'Ada Byron',
+      phone: '+44 20 7946 0000',
+      company: 'Buyer Ltd',
+      service: 'Team plan',
+      message: 'What do 10 seats cost?',
+      source: 'website',
+      page_url: 'https://www.example.com/pricing',
+      utm: { source: 'newsletter', campaign: 'autumn' },
+      consent: { marketing: false },
+      custom: { seats: 10 },
+    },
+  })
+export type PostedLead = z.infer<typeof postedLead>
+
+export const newSiteToken = z
+  .strictObject({ name: lineField(100).openapi({ example: 'Website backend' }) })
+  .openapi('NewSiteToken')
+
+export const siteTokenOut = z
+  .object({
+    id: z.uuid(),
+    name: z.string(),
+    hint: z.string().openapi({ description: 'Its last four characters', example: 'k3Xw' }),
+    created_by: z.uuid().nullable(),
+    created_at: instantOut,
+    last_used_at: instantOut.nullable().openapi({ description: 'To the minute' }),
+    revoked_at: instantOut.nullable(),
+  })
+  .openapi('SiteToken')
+export type SiteTokenOut = z.infer<typeof siteTokenOut>
+
+export const siteTokenPage = pageOf(siteTokenOut).openapi('SiteTokenPage')
+
+export const createdSiteToken = siteTokenOut
+  .extend({ token: z.string().openapi({ description: 'Shown this once', example: 'inlet_site_…' }) })
+  .openapi('CreatedSiteToken')

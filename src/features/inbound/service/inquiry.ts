@@ -69,7 +69,7 @@ export async function prepareInquiry(
       text,
       stripped_text: text,
       body_hash: body === '' ? null : await sha256Hex(body),
-      received_at,
+      received_at: received_at.toISOString(),
     },
     custom: custom ?? {},
     ...(page_url === undefined ? {} : { page_url }),

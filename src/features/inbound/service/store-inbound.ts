@@ -51,10 +51,8 @@ async function store(
     repo.ingest({
       ...input,
       ids,
+      ...provenance(ctx),
       now: ctx.clock.now(),
-      actor: ctx.actor.type === 'system' ? ctx.actor.name : ctx.actor.type,
-      request_id: ctx.origin.request_id,
-      ip: truncateIp(ctx.origin.ip),
       slack_configured: ctx.config.SLACK_WEBHOOK_URL !== undefined,
     }),
   ])
@@ -67,4 +65,17 @@ async function store(
     ])
   }
   return outcome
+}
+
+function provenance(ctx: Ctx) {
+  return {
+    actor: ctx.actor.type === 'system' ? ctx.actor.name : ctx.actor.type,
+    request_id: ctx.origin.request_id,
+    ip: truncateIp(ctx.origin.ip),
+  }
+}
+
+/** What is kept of it while the database is down: all but the ids and the time of the run that will store it. */
+export function toPayload(ctx: Ctx, input: Stored): Record<string, unknown> {
+  return { ...input, ...provenance(ctx) }
 }
