@@ -7,9 +7,11 @@ import type { Job } from '#kernel/job'
 import type { Ctx } from '#platform/context'
 import { kick } from '#platform/outbox'
 import { afterRefusal, DELIVER_WITHIN_MS, MAX_ATTEMPTS, RECONCILE_AFTER_SECONDS } from '../policy/attempts'
+import { pauseSeconds, pausesTransport } from '../policy/pause'
 import { type ClaimedSend, claim } from '../repo/claim'
 import * as repo from '../repo/finish'
 import { gate, lockForGate } from '../repo/gate'
+import { pauseTransport, resumeTransport } from '../repo/transport-pause'
 import { newTrail } from '../repo/trail'
 import { recordSent } from '../service/record-sent'
 import type { Delivery, Prepared, Transport } from '../transports/contract'
@@ -125,7 +127,7 @@ async function finish(
     case 'accepted':
       await recordSent(ctx, send, guard, delivery.message)
       await checkpoint('finish', send.id)
-      return
+      return resume(ctx, send)
     case 'refused':
       return refuse(ctx, transport, send, 'sending', delivery.failure)
     case 'ambiguous':
@@ -149,6 +151,7 @@ async function refuse(
   const guard = guardOf(send, state)
   const door = doorOf(ctx, send.org_id)
   const error = errorOf(ctx, failure)
+  if (pausesTransport(send.transport, failure)) return pause(ctx, send, guard, failure)
   const next = afterRefusal(failure, send.attempts, Math.random())
   if (next.state === 'scheduled') {
     const { waits_because, burns_attempt } = next
@@ -159,9 +162,42 @@ async function refuse(
   const trail = newTrail(ctx)
   const suppress_as = next.bad_recipient ? { id: ctx.newId(), reason: failure.code } : null
   const [{ rows }] = await door.batch([repo.markFailed(guard, { error, suppress_as, trail })])
+  await resume(ctx, send)
   if (rows.length === 0) return
   kick(ctx, [trail.event_id])
   await discard(ctx, transport, send, send.provider_draft_id)
+}
+
+/** The account is refused, and every mail would be: none is tried over it for a while, and none fails for it. */
+async function pause(ctx: Ctx, send: ClaimedSend, guard: repo.Guard, failure: Failure): Promise<void> {
+  const { transport, paused_seconds } = send
+  const { code, message } = failure
+  const now = ctx.clock.now()
+  const seconds = pauseSeconds(paused_seconds)
+  const [{ rows }] = await doorOf(ctx, send.org_id).batch([
+    pauseTransport({
+      transport,
+      now,
+      seconds,
+      failure: { code, message },
+      probe: paused_seconds !== null,
+    }),
+    repo.markScheduled(guard, {
+      next_attempt_at: addSeconds(now, seconds),
+      waits_because: 'transport_paused',
+      burns_attempt: false,
+      error: errorOf(ctx, failure),
+    }),
+  ])
+  if (rows[0]?.new) ctx.log.warn('transport.paused', { transport, failure: code })
+}
+
+/** The provider has answered the one that tried: the account is well again. */
+async function resume(ctx: Ctx, send: ClaimedSend): Promise<void> {
+  if (send.paused_seconds === null) return
+  const { transport } = send
+  const [{ rows }] = await doorOf(ctx, send.org_id).batch([resumeTransport(transport)])
+  if ((rows[0]?.resumed ?? 0) > 0) ctx.log.info('transport.resumed', { transport })
 }
 
 async function skip(ctx: Ctx, send: ClaimedSend, reason: string): Promise<void> {
