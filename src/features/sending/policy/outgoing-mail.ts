@@ -15,6 +15,8 @@ export interface OutgoingMail {
   message_id: string
   in_reply_to: string | null
   references: readonly string[]
+  /** Where an answer finds its thread, for what leaves from no mailbox. */
+  reply_to?: string | null
 }
 
 /** Kinds that go to a person outside; the others go to users of the organization and to operators. */
@@ -41,13 +43,14 @@ export async function composeMail(mail: OutgoingMail, sender: string, date: Date
   return new MailComposer({
     from: { name: oneLine(mail.from_name ?? ''), address: mail.from_email ?? sender },
     to: { name: oneLine(mail.to_name ?? ''), address: mail.to_email },
+    ...(mail.reply_to ? { replyTo: mail.reply_to } : {}),
     subject: oneLine(mail.subject),
     text: mail.text,
     messageId: mail.message_id,
     date,
     ...(mail.in_reply_to === null ? {} : { inReplyTo: mail.in_reply_to }),
     ...(mail.references.length === 0 ? {} : { references: [...mail.references] }),
-    headers: { [SEND_ID_HEADER]: mail.id, ...autoHeaders(mail) },
+    headers: headersOf(mail),
     // nodemailer writes a name's last "-Id" as "-ID"; who looks for a mail of ours in a mailbox looks for our spelling.
     normalizeHeaderKey: (name) =>
       name.toLowerCase() === SEND_ID_HEADER.toLowerCase() ? SEND_ID_HEADER : name,
@@ -59,6 +62,11 @@ export async function composeMail(mail: OutgoingMail, sender: string, date: Date
     .build()
 }
 
+/** What a mail carries besides what every mail has: one place for all transports. Each value is one line. */
+export function headersOf(mail: OutgoingMail): Record<string, string> {
+  return { [SEND_ID_HEADER]: mail.id, ...autoHeaders(mail) }
+}
+
 /** RFC 3834: what nobody looked at says so, and asks other machines not to answer. */
 function autoHeaders(mail: OutgoingMail): Record<string, string> {
   if (!mail.automatic) return {}
@@ -68,6 +76,6 @@ function autoHeaders(mail: OutgoingMail): Record<string, string> {
   }
 }
 
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim()
 }

@@ -1,6 +1,7 @@
 import type { Ctx } from '#platform/context'
 import { toBase64Url } from '#platform/crypto'
-import { composeMail, senderOf } from '../policy/outgoing-mail'
+import { replyAddress } from '#platform/reply-address'
+import { composeMail, contactKinds, type OutgoingMail, senderOf } from '../policy/outgoing-mail'
 import { findOutgoing } from '../repo/read'
 
 /**
@@ -19,7 +20,13 @@ export async function loadOutgoing(
 } | null> {
   const [[mail]] = await ctx.db.org({ org_id, visibility: 'all' }).batch([findOutgoing(send_id)])
   if (!mail) return null
-  const raw = await composeMail(mail, senderOf(ctx.config), ctx.clock.now())
+  const raw = await composeMail(await completeMail(ctx, mail), senderOf(ctx.config), ctx.clock.now())
   const { provider_thread_id, message_id, automatic } = mail
   return { raw: toBase64Url(raw), provider_thread_id, message_id, automatic }
+}
+
+/** The mail with what it says about answers to it. One that leaves from a mailbox is answered there. */
+export async function completeMail(ctx: Ctx, mail: OutgoingMail): Promise<OutgoingMail> {
+  if (mail.from_email !== null || !contactKinds.some((kind) => kind === mail.kind)) return mail
+  return { ...mail, reply_to: await replyAddress(ctx, mail.id) }
 }

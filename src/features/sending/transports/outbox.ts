@@ -3,6 +3,7 @@
 import { fail, succeed } from '#kernel/failure'
 import { composeMail, senderOf } from '../policy/outgoing-mail'
 import * as repo from '../repo/read'
+import { completeMail } from '../service/load-outgoing'
 import type { Transport } from './contract'
 
 export const outbox: Transport = {
@@ -15,7 +16,7 @@ export const outbox: Transport = {
     const door = ctx.db.org({ org_id: send.org_id, visibility: 'all' })
     const now = ctx.clock.now()
     const [[mail]] = await door.batch([repo.findOutgoing(send.id)])
-    const raw = mail ? await composeMail(mail, senderOf(ctx.config), now) : null
+    const raw = mail ? await composeMail(await completeMail(ctx, mail), senderOf(ctx.config), now) : null
     const [accepted, known] =
       raw === null
         ? [[], []]
