@@ -30,23 +30,7 @@ async function store(
   input: Stored,
   lead_id: string | undefined,
 ): Promise<repo.IngestOutcome> {
-  const ids = {
-    contact: ctx.newId(),
-    conversation: ctx.newId(),
-    message: ctx.newId(),
-    ...(lead_id === undefined
-      ? input.lead_key === undefined
-        ? { lead: ctx.newId() }
-        : {}
-      : { lead: lead_id }),
-    draft: ctx.newId(),
-    notice: ctx.newId(),
-    suppression: ctx.newId(),
-    message_event: ctx.newId(),
-    lead_event: ctx.newId(),
-    draft_event: ctx.newId(),
-    audit: ctx.newId(),
-  }
+  const ids = newIds(ctx, input.lead_key === undefined ? (lead_id ?? ctx.newId()) : lead_id)
   const [result] = await door.batch([
     repo.ingest({
       ...input,
@@ -57,17 +41,40 @@ async function store(
     }),
   ])
   const outcome = result.rows[0]?.result ?? { outcome: 'unknown_organization' as const }
-  if (outcome.outcome === 'created') {
-    kick(ctx, [
-      ...(outcome.spam ? [] : [ids.message_event]),
-      ...(outcome.new_lead && !outcome.spam ? [ids.lead_event] : []),
-      ...(outcome.draft_id === undefined ? [] : [ids.draft_event]),
-    ])
-  }
+  kickFor(ctx, ids, outcome)
   return outcome
 }
 
-function provenance(ctx: Ctx) {
+type Ids = repo.Ingest['ids']
+
+/** Without the lead's: it follows from the lead's key. */
+export function newIds(ctx: Ctx, lead: string | undefined): Ids {
+  return {
+    contact: ctx.newId(),
+    conversation: ctx.newId(),
+    message: ctx.newId(),
+    ...(lead === undefined ? {} : { lead }),
+    draft: ctx.newId(),
+    notice: ctx.newId(),
+    suppression: ctx.newId(),
+    message_event: ctx.newId(),
+    lead_event: ctx.newId(),
+    draft_event: ctx.newId(),
+    audit: ctx.newId(),
+  }
+}
+
+/** Hands on the events that were written, if any were. */
+export function kickFor(ctx: Ctx, ids: Ids, outcome: repo.IngestOutcome): void {
+  if (outcome.outcome !== 'created') return
+  kick(ctx, [
+    ...(outcome.spam ? [] : [ids.message_event]),
+    ...(outcome.new_lead && !outcome.spam ? [ids.lead_event] : []),
+    ...(outcome.draft_id === undefined ? [] : [ids.draft_event]),
+  ])
+}
+
+export function provenance(ctx: Ctx) {
   return {
     actor: ctx.actor.type === 'system' ? ctx.actor.name : ctx.actor.type,
     request_id: ctx.origin.request_id,
