@@ -55,6 +55,7 @@ export const notices = pgTable(
   (t) => [
     primaryKey({ columns: [t.org_id, t.id] }),
     unique('notices_dedupe').on(t.org_id, t.channel, t.dedupe_key),
+    index('notices_lead').on(t.org_id, t.lead_id),
     index('notices_due').on(t.next_attempt_at).where(sql`state = 'pending'`),
     oneOf('notices_channel', t.channel, ['slack']),
     oneOf('notices_kind', t.kind, noticeKinds),

@@ -88,6 +88,8 @@ export const sends = pgTable(
     index('sends_domain').on(t.org_id, t.to_domain, t.created_at),
     index('sends_conversation').on(t.org_id, t.conversation_id),
     index('sends_lead').on(t.org_id, t.lead_id),
+    // A draft that goes takes its send along, and must not read all of them for it.
+    index('sends_draft').on(t.org_id, t.draft_id),
     index('sends_provider_message_id').on(t.org_id, t.provider_message_id),
     // An answer names the send and not its organization (SQL: org_by_send).
     index('sends_id').on(t.id),
