@@ -1,13 +1,11 @@
-import { domainOf, normalizeEmail } from '#kernel/email-address'
+import { domainOf } from '#kernel/email-address'
 import type { MailboxProviderName } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
-import { sha256Hex } from '#platform/crypto'
-import { classifyMail, type MailVerdict } from '../policy/automated-mail'
 import { readDmarc } from '../policy/authentication'
-import { normalizeBody, readHeader } from '../policy/automated-signs'
 import * as repo from '../repo'
+import { type MailArrival, toMailInput } from './mail-input'
 import type { ParsedMail } from './parse-message'
-import { storeInbound } from './store-inbound'
+import { type Stored, storeInbound } from './store-inbound'
 
 export interface ArrivedMail {
   org_id: string
@@ -32,9 +30,10 @@ export async function ingestMail(ctx: Ctx, mail: ArrivedMail): Promise<'new' | '
   }
   // Loaded with the first mail: parsing brings a third of the code, and most isolates answer requests.
   const { parseMessage, UnparsableMail } = await import('./parse-message')
-  let input: Parameters<typeof storeInbound>[2]
+  let input: Stored
   try {
-    input = await toInput(mail, await parseMessage(mail.raw))
+    const parsed = await parseMessage(mail.raw)
+    input = await toMailInput(parsed, arrivalOf(mail, parsed))
   } catch (error) {
     return bury(error instanceof UnparsableMail ? error.reason : 'broken')
   }
@@ -71,81 +70,16 @@ export async function buryMail(
   ])
 }
 
-async function toInput(mail: ArrivedMail, parsed: ParsedMail): Promise<Parameters<typeof storeInbound>[2]> {
-  const verdict = classifyMail(parsed, {
-    own_addresses: mail.own_addresses,
-    mailbox_email: mail.mailbox.email,
-    in_sent: mail.sent,
-    earlier_inbound_bodies: [],
-  })
-  const email_norm = parsed.from === null ? null : normalizeEmail(parsed.from.email)
+function arrivalOf(mail: ArrivedMail, parsed: ParsedMail): MailArrival {
+  const { id, email, provider } = mail.mailbox
   return {
-    source: mail.mailbox.provider === 'google' ? 'gmail' : 'outlook',
-    message: await toMessage(mail, parsed, verdict, email_norm),
-    contact:
-      email_norm === null
-        ? null
-        : { email: parsed.from?.email ?? email_norm, email_norm, name: parsed.from?.name || null },
-    provider_thread_id: mail.provider_thread_id,
-    reference_ids: [
-      ...new Set([...(parsed.in_reply_to === null ? [] : [parsed.in_reply_to]), ...parsed.references]),
-    ],
-    in_sent: mail.sent,
-    ...ownSendId(parsed),
-    ...(verdict.classification === 'bounce' ? { bounce: toBounce(parsed, verdict) } : {}),
-  }
-}
-
-async function toMessage(
-  mail: ArrivedMail,
-  parsed: ParsedMail,
-  verdict: MailVerdict,
-  email_norm: string | null,
-) {
-  const body = normalizeBody(parsed.stripped_text)
-  const authentication =
-    email_norm === null
-      ? null
-      : readDmarc(parsed.authentication_results, mail.mailbox.provider, domainOf(email_norm))
-  return {
-    channel: 'email',
-    mailbox_id: mail.mailbox.id,
+    source: provider === 'google' ? 'gmail' : 'outlook',
+    own: { own_addresses: mail.own_addresses, mailbox_email: email },
+    mailbox_id: id,
     provider_message_id: mail.provider_message_id,
-    message_id: parsed.message_id,
-    in_reply_to: parsed.in_reply_to,
-    references: parsed.references,
-    from_email: email_norm,
-    from_name: parsed.from?.name || null,
-    to: parsed.to.slice(0, MAX_RECIPIENTS),
-    cc: parsed.cc.slice(0, MAX_RECIPIENTS),
-    subject: parsed.subject,
-    text: parsed.text,
-    stripped_text: parsed.stripped_text,
-    hidden_text: parsed.hidden_text,
-    attachments: parsed.attachments,
-    classification: verdict.classification,
-    verdicts: verdict.verdicts.filter((entry) => !entry.passed || entry.rule === verdict.rule),
-    no_auto_reply: verdict.no_auto_reply.map((objection) => ({ ...objection, passed: false })),
-    dmarc: authentication?.verdict ?? 'none',
-    body_hash: body === '' ? null : await sha256Hex(body),
-    sent_at: parsed.sent_at,
+    provider_thread_id: mail.provider_thread_id,
+    sent: mail.sent,
     received_at: mail.received_at,
-  }
-}
-
-/** A mail to ten thousand people is stored; their list is not. */
-const MAX_RECIPIENTS = 200
-
-function ownSendId(parsed: ParsedMail): { own_send_id?: string } {
-  const value = readHeader(parsed.headers, 'x-inlet-send-id')?.trim() ?? ''
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value) ? { own_send_id: value } : {}
-}
-
-function toBounce(parsed: ParsedMail, verdict: MailVerdict) {
-  return {
-    original_message_id: parsed.report?.original_message_id ?? parsed.in_reply_to,
-    hard: verdict.bounce?.hard ?? false,
-    status: parsed.report?.status ?? null,
-    detail: verdict.bounce?.reason ?? 'other',
+    dmarc: (email_norm) => readDmarc(parsed.authentication_results, provider, domainOf(email_norm)).verdict,
   }
 }

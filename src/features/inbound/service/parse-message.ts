@@ -134,7 +134,11 @@ export async function parseMessage(raw: Uint8Array): Promise<ParsedMail> {
   if (raw.length > MAX_RAW) throw new UnparsableMail('too_large')
   const { mail, cuts, degraded } = await parseAny(raw)
   if (!mail.headers.some((header) => header.value !== '')) throw new UnparsableMail('no_headers')
+  return readParsed(mail, cuts, degraded)
+}
 
+/** Also for a mail that somebody else has taken apart, put into the parser's form. */
+export function readParsed(mail: Email, cuts: number[], degraded: boolean): ParsedMail {
   const headers = readHeaders(mail)
   const id = readId(mail)
   const body = readText(mail)
