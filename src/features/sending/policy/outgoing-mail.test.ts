@@ -18,6 +18,8 @@ const mail: OutgoingMail = {
   message_id: '<0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a11@shop.test>',
   in_reply_to: '<q1@client.test>',
   references: ['<q0@client.test>', '<q1@client.test>'],
+  reply_to: null,
+  unsubscribe_url: null,
 }
 
 async function compose(change: Partial<OutgoingMail> = {}) {
@@ -81,6 +83,29 @@ it('says of an automatic reply that nobody looked at it, and of an approved one 
     'auto-generated',
   )
   expect((await compose()).names).toEqual(ordinary)
+})
+
+it('says of every mail that our machinery writes, also again for a person, that nobody need answer it', async () => {
+  const resent = await compose({ kind: 'welcome', automatic: false })
+  expect(resent.header('Auto-Submitted')).toBe('auto-generated')
+  expect(resent.header('X-Auto-Response-Suppress')).toBe('All')
+  expect((await compose({ kind: 'sequence', automatic: true })).names).toEqual(ordinary)
+})
+
+it('offers the link that ends it as RFC 8058 has it, each header on one line', async () => {
+  const unsubscribe_url = `https://inlet-of-a-long-name.example.com/u/${'A'.repeat(67)}`
+  const { text, names } = await compose({ kind: 'welcome', unsubscribe_url })
+  expect(text).toContain(`\r\nList-Unsubscribe: <${unsubscribe_url}>\r\n`)
+  expect(text).toContain('\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n')
+  expect(names.filter((name) => name.startsWith('list-'))).toEqual([
+    'list-unsubscribe',
+    'list-unsubscribe-post',
+  ])
+})
+
+it('asks for the answer at another address than it is from, where there is one', async () => {
+  const { parsed } = await compose({ reply_to: 'reply+abc@in.shop.test' })
+  expect(parsed.replyTo).toEqual([{ name: '', address: 'reply+abc@in.shop.test' }])
 })
 
 it('leaves from the installation when there is no mailbox', async () => {

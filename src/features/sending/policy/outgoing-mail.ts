@@ -17,17 +17,12 @@ export interface OutgoingMail {
   references: readonly string[]
   /** Where an answer finds its thread, for what leaves from no mailbox. */
   reply_to?: string | null
+  /** Whoever follows it ends mail like this to this address. */
+  unsubscribe_url?: string | null
 }
 
-/** Kinds that go to a person outside; the others go to users of the organization and to operators. */
-export const contactKinds = ['reply', 'sequence', 'welcome'] as const satisfies readonly SendKind[]
-
-/** Kinds whose text holds a link that signs somebody in: for the mail's transport and nobody else. */
-export const secretKinds = [
-  'magic_link',
-  'invitation',
-  'password_reset',
-] as const satisfies readonly SendKind[]
+/** Kinds that somebody outside may want no more of. A reply answers what they wrote themselves. */
+export const unsubscribableKinds = ['welcome', 'sequence'] as const satisfies readonly SendKind[]
 
 /** By it a mail is recognised as ours also when the provider has given it another Message-ID. */
 const SEND_ID_HEADER = 'X-Inlet-Send-Id'
@@ -50,7 +45,13 @@ export async function composeMail(mail: OutgoingMail, sender: string, date: Date
     date,
     ...(mail.in_reply_to === null ? {} : { inReplyTo: mail.in_reply_to }),
     ...(mail.references.length === 0 ? {} : { references: [...mail.references] }),
-    headers: headersOf(mail),
+    headers: Object.fromEntries(
+      Object.entries(headersOf(mail)).map(([name, value]) => [
+        name,
+        // Never folded: some that sign a mail get the fold of a long link wrong (nodemailer #1654).
+        name.startsWith('List-') ? { prepared: true, value: oneLine(value) } : value,
+      ]),
+    ),
     // nodemailer writes a name's last "-Id" as "-ID"; who looks for a mail of ours in a mailbox looks for our spelling.
     normalizeHeaderKey: (name) =>
       name.toLowerCase() === SEND_ID_HEADER.toLowerCase() ? SEND_ID_HEADER : name,
@@ -64,14 +65,24 @@ export async function composeMail(mail: OutgoingMail, sender: string, date: Date
 
 /** What a mail carries besides what every mail has: one place for all transports. Each value is one line. */
 export function headersOf(mail: OutgoingMail): Record<string, string> {
-  return { [SEND_ID_HEADER]: mail.id, ...autoHeaders(mail) }
+  return {
+    [SEND_ID_HEADER]: mail.id,
+    ...autoHeaders(mail),
+    // RFC 8058 §3.1: exactly these.
+    ...(mail.unsubscribe_url
+      ? {
+          'List-Unsubscribe': `<${mail.unsubscribe_url}>`,
+          'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+        }
+      : {}),
+  }
 }
 
-/** RFC 3834: what nobody looked at says so, and asks other machines not to answer. */
-function autoHeaders(mail: OutgoingMail): Record<string, string> {
-  if (!mail.automatic) return {}
+/** RFC 3834: what nobody wrote says so, and asks other machines not to answer. A sequence is from one person to another. */
+function autoHeaders({ kind, automatic }: OutgoingMail): Record<string, string> {
+  if (kind === 'sequence' || (kind === 'reply' && !automatic)) return {}
   return {
-    'Auto-Submitted': mail.kind === 'reply' ? 'auto-replied' : 'auto-generated',
+    'Auto-Submitted': kind === 'reply' ? 'auto-replied' : 'auto-generated',
     'X-Auto-Response-Suppress': 'All',
   }
 }

@@ -68,6 +68,7 @@ export function findOutgoing(id: string) {
   return q
     .select({
       id: sends.id,
+      org_id: sends.org_id,
       kind: sends.kind,
       automatic: sends.automatic,
       to_email: sends.to_email,

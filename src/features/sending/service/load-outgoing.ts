@@ -1,8 +1,15 @@
 import type { Ctx } from '#platform/context'
 import { toBase64Url } from '#platform/crypto'
 import { replyAddress } from '#platform/reply-address'
-import { composeMail, contactKinds, type OutgoingMail, senderOf } from '../policy/outgoing-mail'
+import {
+  composeMail,
+  contactKinds,
+  type OutgoingMail,
+  senderOf,
+  unsubscribableKinds,
+} from '../policy/outgoing-mail'
 import { findOutgoing } from '../repo/read'
+import { unsubscribeUrl } from './link-unsubscribe'
 
 /**
  * The mail as the mailbox's Durable Object hands it to the provider, and the Message-ID by which it finds it again; `null`
@@ -25,8 +32,18 @@ export async function loadOutgoing(
   return { raw: toBase64Url(raw), provider_thread_id, message_id, automatic }
 }
 
-/** The mail with what it says about answers to it. One that leaves from a mailbox is answered there. */
-export async function completeMail(ctx: Ctx, mail: OutgoingMail): Promise<OutgoingMail> {
-  if (mail.from_email !== null || !contactKinds.some((kind) => kind === mail.kind)) return mail
-  return { ...mail, reply_to: await replyAddress(ctx, mail.id) }
+/**
+ * The mail with what it says about answers to it and about its end. One that leaves from a mailbox is answered there. The link
+ * is no part of the row: whoever may read the row may not unsubscribe its recipient.
+ */
+export async function completeMail<M extends OutgoingMail>(
+  ctx: Ctx,
+  mail: M & { org_id: string },
+): Promise<M> {
+  const is = (kinds: readonly string[]) => kinds.includes(mail.kind)
+  const reply_to = mail.from_email === null && is(contactKinds) ? await replyAddress(ctx, mail.id) : null
+  if (!is(unsubscribableKinds)) return { ...mail, reply_to }
+  const unsubscribe_url = await unsubscribeUrl(ctx, mail.org_id, mail.id)
+  const text = `${mail.text.trimEnd()}\n\n-- \nNo more mail like this: ${unsubscribe_url}\n`
+  return { ...mail, reply_to, unsubscribe_url, text }
 }
