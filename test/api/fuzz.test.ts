@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { q } from '#db/client'
 import { comments, contacts, conversations } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
+import { site_tokens } from '#db/schema/inbound'
 import { leads } from '#db/schema/leads'
 import { mailboxes } from '#db/schema/mailboxes'
 import { notifications } from '#db/schema/notifications'
@@ -55,6 +56,7 @@ interface Stage {
   ids: string[]
   owner: string
   operator: string
+  site: string
   slug: string
 }
 
@@ -75,8 +77,14 @@ async function build(): Promise<Stage> {
     ids: [mine.id, other.id, ...ids],
     owner,
     operator: await operatorToken(world),
+    site: await siteToken(world, owner, 'Website'),
     slug: mine.slug,
   }
+}
+
+async function siteToken(world: World, token: string, name: string): Promise<string> {
+  const response = await world.request('POST', '/api/v1/site-tokens', { token, body: { name } })
+  return (await response.json<{ token: string }>()).token
 }
 
 /** One row of everything that has an id; answers the ids. */
@@ -91,7 +99,8 @@ async function furnish(world: World, organization: TestOrganization, word: strin
   }
   await world.request('POST', `/lead/${organization.slug}`, { body })
   await world.drain()
-  const tables = [contacts, conversations, leads, drafts, sends] as const
+  await siteToken(world, user.token, word)
+  const tables = [contacts, conversations, leads, drafts, sends, site_tokens] as const
   const found = await Promise.all(
     tables.map((table) => world.sql(q.select({ id: table.id }).from(table).where(eq(table.org_id, org_id)))),
   )
@@ -190,11 +199,11 @@ function requestOf(
 
 async function judge(
   { method, operation }: (typeof operations)[number],
-  { world, owner, operator }: Stage,
+  { world, owner, operator, site }: Stage,
   asked: Asked,
 ): Promise<void> {
   const scheme = operation.security?.flatMap((entry) => Object.keys(entry))[0]
-  const token = scheme === 'operator' ? operator : owner
+  const token = scheme === 'operator' ? operator : scheme === 'siteToken' ? site : owner
   const response = await world.request(method, asked.path, {
     headers: asked.headers,
     ...(asked.body === undefined ? {} : { body: asked.body }),

@@ -50,7 +50,9 @@ describe('GET /openapi.json', () => {
     expect(await readDocument('/api/v1/openapi.json')).toEqual(document)
     expect(Object.keys(document.components.securitySchemes).toSorted((a, b) => a.localeCompare(b))).toEqual([
       'operator',
+      'siteToken',
       'user',
+      'webhook',
     ])
   })
 

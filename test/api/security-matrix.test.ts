@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { q } from '#db/client'
 import { contacts, conversations } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
+import { site_tokens } from '#db/schema/inbound'
 import { leads } from '#db/schema/leads'
 import { mailboxes } from '#db/schema/mailboxes'
 import { notifications } from '#db/schema/notifications'
@@ -32,6 +33,7 @@ let routes: Route[]
 let mine: TestOrganization
 let stranger: { token: string }
 let operator: string
+let site: string
 const ids: Record<string, string> = {}
 
 beforeAll(async () => {
@@ -57,6 +59,11 @@ beforeAll(async () => {
     body: { email: 'ada@buyer.test', message: 'What do 10 seats cost?' },
   })
   await world.drain()
+  const made = await world.request('POST', '/api/v1/site-tokens', {
+    token: owner.token,
+    body: { name: 'Website' },
+  })
+  site = (await made.json<{ token: string }>()).token
   const email = 'box@mine.test'
   await world.sql(
     q.insert(mailboxes).values({
@@ -79,7 +86,16 @@ beforeAll(async () => {
       dedupe_key: 'k',
     }),
   )
-  const tables = { contacts, conversations, leads, drafts, sends, mailboxes, notifications }
+  const tables = {
+    contacts,
+    conversations,
+    leads,
+    drafts,
+    sends,
+    mailboxes,
+    notifications,
+    'site-tokens': site_tokens,
+  }
   for (const [name, table] of Object.entries(tables)) {
     const [[row]] = await world.sql(q.select({ id: table.id }).from(table).where(eq(table.org_id, mine.id)))
     if (!row) throw new Error(`no row in ${name}`)
@@ -100,6 +116,11 @@ function withExample(operation: Operation, schemas: Record<string, { example?: u
 const bodyOf = ({ operation }: Route) => operation.requestBody?.content['application/json']?.example
 const fill = (path: string) =>
   path.replace('{id}', ids[path.split('/')[3] ?? ''] ?? crypto.randomUUID()).replace('{provider}', 'google')
+/** Who may come in by that scheme. A route without one is open to all. */
+const tokenOf = ({ operation }: Route, user: string) => {
+  const scheme = operation.security?.flatMap((entry) => Object.keys(entry))[0]
+  return scheme === 'operator' ? operator : scheme === 'siteToken' ? site : user
+}
 const secured = (scheme: string) =>
   routes.filter(({ operation }) => operation.security?.some((entry) => scheme in entry))
 const ask = async (route: Route, options: { token?: string; body?: unknown } = {}) => {
@@ -115,9 +136,14 @@ describe('every route', () => {
   it('that needs a token answers 401 without one, with nonsense, and with the other kind', async () => {
     expect(secured('user').length).toBeGreaterThan(20)
     expect(secured('operator').length).toBeGreaterThan(10)
+    expect(secured('siteToken').length).toBeGreaterThan(0)
     for (const [scheme, other] of [
       ['user', operator],
       ['operator', stranger.token],
+      ['siteToken', stranger.token],
+      ['siteToken', operator],
+      ['user', site],
+      ['operator', site],
     ] as const) {
       for (const route of secured(scheme)) {
         for (const token of [undefined, 'a.b.c', other]) {
@@ -154,7 +180,7 @@ describe('every route', () => {
     for (const route of routes.filter(
       ({ operation }) => operation.requestBody?.content['application/json'],
     )) {
-      const token = route.path.includes('/admin/') ? operator : owner.token
+      const token = tokenOf(route, owner.token)
       const [, tooLarge] = await ask(route, { token, body: `{"a":"${'x'.repeat(5_000_000)}"}` })
       expect([route.path, tooLarge]).toEqual([route.path, 413])
       if (route.path.startsWith('/webhooks/')) continue
