@@ -4,6 +4,8 @@ import { jobs } from '#registry/jobs'
 import { sweeps } from '#registry/sweeps'
 import { createApp } from './app'
 
+export { Directory } from '#do/directory'
+export { IngestBuffer } from '#do/ingest-buffer'
 export { Mailbox } from '#do/mailbox'
 
 const app = createApp()

@@ -8,6 +8,7 @@ export interface IntakeItem {
   id: string
   /** When it reached us. SLA clocks start here, however late it is stored. */
   received_at: Date
+  /** As JSON leaves it: an instant in it is text when the item is stored later. */
   payload: Record<string, unknown>
 }
 
@@ -15,6 +16,8 @@ export interface IntakeItem {
 export type IntakeResult =
   | { outcome: 'stored' | 'known' }
   | { outcome: 'refused'; code: string; where: string | null }
+  /** Not this time, and not because of what it says. */
+  | { outcome: 'later'; code: string }
 
 /** One kind of item. `C` is the platform's context; the kernel does not know it. */
 export interface IntakeKind<C> {

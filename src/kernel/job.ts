@@ -1,7 +1,7 @@
 import type * as z from 'zod'
 import type { Failure } from './failure'
 
-export const queueNames = ['events', 'drafts', 'sends', 'notifications'] as const
+export const queueNames = ['events', 'drafts', 'sends', 'notifications', 'ingest'] as const
 export type QueueName = (typeof queueNames)[number]
 
 /** Nothing, or `{ ok: true }`, is success; a failure is judged by the one retry table. A throw counts as transient. */

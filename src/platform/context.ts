@@ -6,7 +6,9 @@ import { type Clock, laterOf } from '#kernel/clock'
 import type { AnyJob, Job, QueueName } from '#kernel/job'
 import { type Config, readConfig } from './config'
 import * as sealing from './crypto'
+import { type DirectoryPort, openDirectory } from './directory'
 import { createHttpClient, type HttpClient } from './http-client'
+import { type IngestBuffers, openIngestBuffers } from './ingest-buffer'
 import { createLog, type Log } from './log'
 import { type Mailboxes, openMailboxes } from './mailboxes'
 
@@ -26,6 +28,8 @@ export interface Ctx {
   meter: Meter
   http: HttpClient
   mailboxes: Mailboxes
+  ingest: IngestBuffers
+  directory: DirectoryPort
   log: Log
   actor: Actor
   /** Who asked and from where, for the audit. */
@@ -77,6 +81,7 @@ export function createContext(env: Env, options: CtxOptions): Ctx {
     drafts: env.DRAFTS_QUEUE,
     sends: env.SENDS_QUEUE,
     notifications: env.NOTIFICATIONS_QUEUE,
+    ingest: env.INGEST_QUEUE,
   }
   const as_of = options.as_of
   const stamp = as_of === undefined ? {} : { as_of: as_of.toISOString() }
@@ -92,6 +97,8 @@ export function createContext(env: Env, options: CtxOptions): Ctx {
       allowed_origins: config.EGRESS_ALLOWED_ORIGINS,
     }),
     mailboxes: openMailboxes(env.MAILBOX),
+    ingest: openIngestBuffers(env.INGEST_BUFFER),
+    directory: openDirectory(env.DIRECTORY),
     log: createLog(request_id === null ? {} : { request_id }),
     actor: options.actor,
     origin: { request_id, ip: options.ip ?? null },

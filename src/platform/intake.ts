@@ -1,6 +1,12 @@
-// The one door for what must not be lost: stored at once when the database answers, else kept in the ingest buffer.
+// The one door for what must not be lost: stored at once when the database answers, else kept in the ingest buffer, else on
+// the queue `ingest`.
+import { DatabaseError } from '#db/client'
+import { AppError } from '#kernel/errors'
 import type { Destination, IntakeItem } from '#kernel/intake'
+import { isOpen, probeIfDue, trip } from './breaker'
 import type { Ctx } from './context'
+import { flushAll, nameFor, noteUsed } from './ingest-flush'
+import { type PutAnswer, type Refusal, sealContext, type SealedItem } from './ingest-buffer'
 import type { Slot } from './rate-limit'
 
 /** An item as the buffer keeps it. */
@@ -19,18 +25,109 @@ export type Accepted<T> =
   /** Another body is kept under this id. */
   | { outcome: 'key_reused' }
 
+/** A caller waits no longer for a database that has the buffer beside it. Neon wakes within about one second. */
+const STORE_WITHIN_MS = 2500
+const RETRY_AFTER_SECONDS = 30
+/** A queue takes 128 KB; the envelope is the rest. */
+const MAX_MESSAGE_BYTES = 120_000
+
 /**
  * `store` runs with a short time limit; errors that the caller has to hear (AppErrors but `unavailable`) pass through.
- * `toKeep` is asked only when the item has to be kept. Throws `unavailable` when it can be kept nowhere, and `rate_limited`
- * when the buffer has counted too many.
+ * `toKeep` is asked only when the item has to be kept, and may not ask the database. Throws `unavailable` when the item can
+ * be kept nowhere, and `rate_limited` when the buffer has counted too many.
  */
 export async function accept<T>(
   ctx: Ctx,
   store: (ctx: Ctx) => Promise<T>,
-  _toKeep: () => Promise<Intake>,
+  toKeep: () => Promise<Intake>,
 ): Promise<Accepted<T>> {
-  return { outcome: 'stored', value: await store({ ...ctx, db: ctx.db.within(STORE_WITHIN_MS) }) }
+  if (isOpen(ctx)) {
+    probeIfDue(ctx, () => flushAll(ctx))
+    return keep(ctx, await toKeep())
+  }
+  try {
+    return { outcome: 'stored', value: await store({ ...ctx, db: ctx.db.within(STORE_WITHIN_MS) }) }
+  } catch (error) {
+    if (error instanceof AppError && error.code !== 'unavailable') throw error
+    if (error instanceof AppError) trip(ctx)
+    else ctx.log.error('intake.store', error)
+    const refused = refusalOf(error)
+    return keep(ctx, await toKeep(), refused)
+  }
 }
 
-/** A caller waits no longer for a database that has the buffer beside it. Neon wakes within about one second. */
-const STORE_WITHIN_MS = 2500
+/** What Postgres refuses for its content (SQLSTATE classes 22, 23 and 54) it will refuse however often it is asked. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (!(error instanceof DatabaseError) || !/^(?:22|23|54)/.test(error.code)) return undefined
+  return { code: error.code, where: error.constraint ?? null }
+}
+
+async function keep(
+  ctx: Ctx,
+  intake: Intake,
+  refused?: Refusal,
+): Promise<Exclude<Accepted<never>, { outcome: 'stored' }>> {
+  const { id, kind, destination, request_hash, slots = [] } = intake
+  const item: SealedItem = {
+    id,
+    kind,
+    destination,
+    received_at: intake.received_at.toISOString(),
+    request_hash,
+    sealed: await ctx.seal(JSON.stringify(intake.payload), sealContext(id)),
+    ...(refused === undefined ? {} : { refused }),
+  }
+  const answer = await putIntoBuffer(ctx, item, slots)
+  switch (answer?.outcome) {
+    case 'rate_limited':
+      throw new AppError('rate_limited', `Too many attempts. Please wait ${answer.wait_seconds} seconds.`, {
+        retry_after_seconds: answer.wait_seconds,
+      })
+    case 'key_reused':
+      return { outcome: 'key_reused' }
+    case 'kept':
+    case 'known':
+      ctx.log.info('intake.kept', { id, kind, ...(refused ? { refused: refused.code } : {}) })
+      return { outcome: 'queued' }
+    case 'full':
+    case 'oversized':
+    case undefined:
+      await putOnQueue(ctx, item)
+      return { outcome: 'queued' }
+  }
+}
+
+/** Undefined: the object cannot be reached. */
+export async function putIntoBuffer(
+  ctx: Ctx,
+  item: SealedItem,
+  slots: readonly Slot[],
+): Promise<PutAnswer | undefined> {
+  const name = nameFor(ctx, item)
+  try {
+    const answer = await ctx.ingest(name).put(name, item, slots, ctx.clock.now())
+    noteUsed(ctx, name)
+    return answer
+  } catch (error) {
+    ctx.log.error('intake.buffer_unreachable', error, { id: item.id })
+    return undefined
+  }
+}
+
+export const BUFFER_JOB = 'buffer-intake'
+
+async function putOnQueue(ctx: Ctx, item: SealedItem): Promise<void> {
+  // The letter of a message that gave up belongs to whom the item does.
+  const org_id = 'org_id' in item.destination ? { org_id: item.destination.org_id } : {}
+  const payload = { ...item, ...org_id }
+  try {
+    if (JSON.stringify(payload).length > MAX_MESSAGE_BYTES) throw new RangeError('Too long for a queue')
+    await ctx.enqueueMessages('ingest', [{ message: { job: BUFFER_JOB, payload } }])
+    ctx.log.warn('intake.on_queue', { id: item.id, kind: item.kind })
+  } catch (error) {
+    ctx.log.error('intake.kept_nowhere', error, { id: item.id, kind: item.kind })
+    throw new AppError('unavailable', 'Nothing can be taken in just now. Please try again.', {
+      retry_after_seconds: RETRY_AFTER_SECONDS,
+    })
+  }
+}

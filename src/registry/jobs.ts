@@ -1,14 +1,17 @@
 import { draftReply, retireDrafts, returnDraft } from '#features/drafting'
+import { bufferIntakeJob } from '#features/inbound'
 import { renewWatch, syncMailbox } from '#features/mailboxes'
 import { postNotice } from '#features/notifications'
 import { deliverSend, reconcileSend } from '#features/sending'
 import type { AppJob } from '#platform/context'
 import { relayJob } from '#platform/outbox'
+import { intakes } from './intakes'
 import { subscribers } from './subscribers'
 
 /** Every job of the running system. */
 export const jobs: readonly AppJob[] = [
   relayJob(subscribers),
+  bufferIntakeJob(intakes),
   syncMailbox,
   renewWatch,
   postNotice,

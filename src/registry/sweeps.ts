@@ -1,8 +1,9 @@
 import { chainAudit } from '#features/audit'
 import { draftsDue } from '#features/drafting'
+import { ingestFlush } from '#features/inbound'
 import { mailboxSync, watchRenewal } from '#features/mailboxes'
 import { enqueueNotices } from '#features/notifications'
-import { resealSecrets } from '#features/organizations'
+import { refreshDirectory, resealSecrets } from '#features/organizations'
 import { sendsDue } from '#features/sending'
 import { trimLeftovers } from '#features/operations'
 import type { Sweep } from '#kernel/sweep'
@@ -21,4 +22,6 @@ export const sweeps: readonly Sweep<Ctx>[] = [
   draftsDue,
   trimLeftovers,
   resealSecrets,
+  refreshDirectory,
+  ingestFlush,
 ]

@@ -83,6 +83,7 @@ export function createWorld(settings: Record<string, string> = {}): World {
     DRAFTS_QUEUE: capture('drafts'),
     SENDS_QUEUE: capture('sends'),
     NOTIFICATIONS_QUEUE: capture('notifications'),
+    INGEST_QUEUE: capture('ingest'),
   }
   let offset = 0
   const clock = {

@@ -89,6 +89,13 @@ export function ingest(input: Ingest) {
   return raw<{ result: IngestOutcome }>(sql`select ingest_inbound(${JSON.stringify(input)}::jsonb) as result`)
 }
 
+/** One that Postgres refuses for its content holds up none of the others. */
+export type ManyOutcome = IngestOutcome | { outcome: 'refused'; code: string; where: string | null }
+
+export function ingestMany(inputs: readonly Ingest[]) {
+  return raw<{ results: ManyOutcome[] }>(sql`select ingest_many(${JSON.stringify(inputs)}::jsonb) as results`)
+}
+
 /** Postgres refuses the values themselves (SQLSTATE classes 22, 23 and 54), and will do so however often it is asked. */
 export function isUnstorable(error: unknown): boolean {
   if (error instanceof DatabaseError) return /^(?:22|23|54)/.test(error.code)

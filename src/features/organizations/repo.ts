@@ -1,4 +1,4 @@
-import { and, desc, eq, isNotNull, notLike, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, isNull, notLike, or, sql } from 'drizzle-orm'
 import { isUniqueViolation, q } from '#db/client'
 import { mustChange } from '#db/guard'
 import { isBefore } from '#db/list'
@@ -51,28 +51,66 @@ export function update(id: string, set: OrganizationSet, now: Date, unchanged_si
   )
 }
 
+/** By id; all of them without `since`. */
+export function listForDirectory(since: Date | null, after: string | null, limit: number) {
+  return q
+    .select({
+      id: organizations.id,
+      slug: organizations.slug,
+      form_allowed_origins: organizations.form_allowed_origins,
+      form_redirect_url: organizations.form_redirect_url,
+      updated_at: organizations.updated_at,
+    })
+    .from(organizations)
+    .where(
+      and(
+        since === null ? undefined : gt(organizations.updated_at, since),
+        after === null ? undefined : gt(organizations.id, after),
+      ),
+    )
+    .orderBy(organizations.id)
+    .limit(limit)
+}
+export type DirectoryRow = Awaited<ReturnType<typeof listForDirectory>>[number]
+
 export function isTakenSlug(error: unknown): boolean {
   return isUniqueViolation(error, 'organizations_slug_unique')
 }
 
 /** Secrets that another key than the present one sealed. `present` is how the present key's begin. */
 export function listSealedOtherwise(present: string, limit: number) {
+  const { id, slack_webhook_sealed, erasure_key_sealed } = organizations
   return q
-    .select({ id: organizations.id, slack_webhook_sealed: organizations.slack_webhook_sealed })
+    .select({ id, slack_webhook_sealed, erasure_key_sealed })
     .from(organizations)
-    .where(
-      and(
-        isNotNull(organizations.slack_webhook_sealed),
-        notLike(organizations.slack_webhook_sealed, `${present}%`),
-      ),
-    )
+    .where(or(notLike(slack_webhook_sealed, `${present}%`), notLike(erasure_key_sealed, `${present}%`)))
     .limit(limit)
 }
 
 /** Only while it is still what was opened: a person may have saved another one meanwhile. */
-export function replaceSealed(id: string, before: string, after: string) {
+export function replaceSealed(
+  id: string,
+  column: 'slack_webhook_sealed' | 'erasure_key_sealed',
+  before: string,
+  after: string,
+) {
   return q
     .update(organizations)
-    .set({ slack_webhook_sealed: after })
-    .where(and(eq(organizations.id, id), eq(organizations.slack_webhook_sealed, before)))
+    .set({ [column]: after })
+    .where(and(eq(organizations.id, id), eq(organizations[column], before)))
+}
+
+/** The first one stays. */
+export function insertErasureKey(id: string, sealed: string) {
+  return q
+    .update(organizations)
+    .set({ erasure_key_sealed: sealed })
+    .where(and(eq(organizations.id, id), isNull(organizations.erasure_key_sealed)))
+}
+
+export function findErasureKey(id: string) {
+  return q
+    .select({ erasure_key_sealed: organizations.erasure_key_sealed })
+    .from(organizations)
+    .where(eq(organizations.id, id))
 }

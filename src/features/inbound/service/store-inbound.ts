@@ -66,12 +66,16 @@ export function newIds(ctx: Ctx, lead: string | undefined): Ids {
 
 /** Hands on the events that were written, if any were. */
 export function kickFor(ctx: Ctx, ids: Ids, outcome: repo.IngestOutcome): void {
-  if (outcome.outcome !== 'created') return
-  kick(ctx, [
+  kick(ctx, eventsOf(ids, outcome))
+}
+
+export function eventsOf(ids: Ids, outcome: repo.IngestOutcome): string[] {
+  if (outcome.outcome !== 'created') return []
+  return [
     ...(outcome.spam ? [] : [ids.message_event]),
     ...(outcome.new_lead && !outcome.spam ? [ids.lead_event] : []),
     ...(outcome.draft_id === undefined ? [] : [ids.draft_event]),
-  ])
+  ]
 }
 
 export function provenance(ctx: Ctx) {

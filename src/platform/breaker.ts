@@ -1,0 +1,87 @@
+// A circuit breaker per isolate: one request pays for an outage of the database, the next ones do not.
+import { sql } from 'drizzle-orm'
+import { raw } from '#db/client'
+import type { Ctx } from './context'
+
+const FIRST_WAIT_MS = 1000
+const LONGEST_WAIT_MS = 15_000
+const PROBE_WITHIN_MS = 2500
+
+interface Breaker {
+  /** When the next probe is due; null while the circuit is closed. */
+  retry_at: number | null
+  wait_ms: number
+  /** A probe is on its way until then: the request that carries it may be ended. */
+  probing_until: number
+}
+
+// By configuration: an isolate has one, and each test's world its own.
+const breakers = new WeakMap<object, Breaker>()
+
+function breakerOf(ctx: Ctx): Breaker {
+  const known = breakers.get(ctx.config)
+  if (known) return known
+  const made: Breaker = { retry_at: null, wait_ms: FIRST_WAIT_MS, probing_until: 0 }
+  breakers.set(ctx.config, made)
+  return made
+}
+
+/** Open: the database did not answer, and nobody asks it but the probe. */
+export function isOpen(ctx: Ctx): boolean {
+  return breakerOf(ctx).retry_at !== null
+}
+
+/** For the operator. */
+export function breakerState(ctx: Ctx): 'closed' | 'open' | 'probing' {
+  const breaker = breakerOf(ctx)
+  if (breaker.retry_at === null) return 'closed'
+  return breaker.probing_until > ctx.clock.now().getTime() ? 'probing' : 'open'
+}
+
+/** The database did not answer. Requests that were under way at the same time count as one. */
+export function trip(ctx: Ctx): void {
+  const breaker = breakerOf(ctx)
+  if (breaker.retry_at !== null) return
+  breaker.wait_ms = FIRST_WAIT_MS
+  breaker.retry_at = ctx.clock.now().getTime() + breaker.wait_ms
+  ctx.log.warn('breaker.opened')
+}
+
+/** Starts the one probe when it is due, behind the request that asks. `recovered` runs when the database answers again. */
+export function probeIfDue(ctx: Ctx, recovered: () => Promise<unknown>): void {
+  const breaker = breakerOf(ctx)
+  const now = ctx.clock.now().getTime()
+  if (breaker.retry_at === null || now < breaker.retry_at || now < breaker.probing_until) return
+  breaker.probing_until = now + 2 * PROBE_WITHIN_MS
+  ctx.waitUntil(probe(ctx, breaker, recovered))
+}
+
+async function probe(ctx: Ctx, breaker: Breaker, recovered: () => Promise<unknown>): Promise<void> {
+  try {
+    if (await answers(ctx)) {
+      breaker.retry_at = null
+      ctx.log.info('breaker.closed')
+      await recovered()
+    } else {
+      breaker.wait_ms = Math.min(2 * breaker.wait_ms, LONGEST_WAIT_MS)
+      breaker.retry_at = ctx.clock.now().getTime() + breaker.wait_ms
+    }
+  } catch (error) {
+    ctx.log.error('breaker.recovery', error)
+  } finally {
+    breaker.probing_until = 0
+  }
+}
+
+/** Whether the database answers at all, soon. */
+export async function answers(ctx: Ctx): Promise<boolean> {
+  try {
+    await ctx.db
+      .within(PROBE_WITHIN_MS)
+      .nobody()
+      .batch([raw(sql`select 1`)])
+    return true
+  } catch {
+    return false
+  }
+}

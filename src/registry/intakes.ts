@@ -1,0 +1,6 @@
+import { inboundIntake } from '#features/inbound'
+import type { IntakeKind } from '#kernel/intake'
+import type { Ctx } from '#platform/context'
+
+/** What comes in from outside and is kept while the database is down. */
+export const intakes: readonly IntakeKind<Ctx>[] = [inboundIntake]
