@@ -36,8 +36,12 @@ function limit(maxSize: number) {
 const limitSmall = limit(SMALL)
 const limitNormal = limit(MB)
 
+/** For the form's own middleware, which makes a page of the refusal. */
+export const limitForm = limitSmall
+
+const FORM = /^\/lead\//
 export const limitBody = createMiddleware<AppEnv>((c, next) =>
-  small.test(c.req.path) ? limitSmall(c, next) : limitNormal(c, next),
+  FORM.test(c.req.path) ? next() : small.test(c.req.path) ? limitSmall(c, next) : limitNormal(c, next),
 )
 
 /** `overrides`: tests bring their own time and outside world through the same door. */
@@ -72,9 +76,30 @@ const allow = cors({
   exposeHeaders: ['ETag', 'Retry-After', 'X-Request-Id', 'Idempotent-Replayed', 'Server-Timing'],
   maxAge: 600,
 })
+const ANY_PAGE = /^\/(?:lead\/|embed\.js$)/
 /** Only a browser on another origin needs to be told. */
 export const allowOrigins = createMiddleware<AppEnv>((c, next) =>
-  c.req.header('Origin') === undefined ? next() : allow(c, next),
+  c.req.header('Origin') === undefined || ANY_PAGE.test(c.req.path) ? next() : allow(c, next),
 )
 
-export const secure = secureHeaders({ crossOriginResourcePolicy: false })
+const PREFLIGHT = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Allow-Methods': 'GET, POST',
+  'Access-Control-Allow-Headers': 'Content-Type, Idempotency-Key, X-Request-Id',
+  'Access-Control-Max-Age': '86400',
+}
+/**
+ * For the public form, which knows no cookie and no token: any page may ask. What a page reads of the answer is its own doing,
+ * but for a page that the organization does not let post.
+ */
+export const allowAnyPage = createMiddleware<AppEnv>(async (c, next) => {
+  if (c.req.method === 'OPTIONS') return new Response(null, { status: 204, headers: PREFLIGHT })
+  await next()
+  if (c.res.status === 403) return undefined
+  c.header('Access-Control-Allow-Origin', '*')
+  c.header('Access-Control-Expose-Headers', 'Retry-After, X-Request-Id, Idempotent-Replayed')
+  return undefined
+})
+
+// What a route has set for its own page stays.
+export const secure = secureHeaders({ crossOriginResourcePolicy: false, overwrite: false })

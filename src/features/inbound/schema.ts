@@ -1,5 +1,7 @@
 import { emailField, lineField } from '#http/fields'
 import { instantOut, pageOf, z } from '#http/openapi'
+import { HONEYPOT, RENDER_TOKEN, TURNSTILE } from './policy/form-fields'
+import { languages } from './policy/form-texts'
 
 const line = (max: number) => z.string().trim().max(max)
 
@@ -15,8 +17,13 @@ export const slugParam = z.object({
     .openapi({ param: { name: 'company_slug', in: 'path' }, example: 'demo' }),
 })
 
+const few = (fields: object) => Object.keys(fields).length <= 20
+const FEW = 'has more than 20 fields'
+const utm = z.record(z.string().max(60), z.string().max(500)).refine(few, FEW)
+const consent = z.record(z.string().max(60), z.boolean()).refine(few, FEW)
+
 export const formInput = z
-  .object({
+  .strictObject({
     email: line(254).min(3),
     name: line(200).optional(),
     phone: line(50).optional(),
@@ -24,7 +31,20 @@ export const formInput = z
     service: line(200).optional(),
     message: z.string().max(20_000).optional(),
     page_url: line(2000).optional(),
+    utm: utm.optional(),
+    consent: consent.optional(),
     custom: customFields.optional(),
+    [RENDER_TOKEN]: z.string().max(200).optional().openapi({
+      description: 'render_token of GET /lead/{company_slug}: proves when the form was drawn',
+    }),
+    [HONEYPOT]: z.string().max(20_000).optional().openapi({
+      description: 'Hidden from people: whoever fills it in is a program, and the lead is kept as spam',
+    }),
+    [TURNSTILE]: z
+      .string()
+      .max(4000)
+      .optional()
+      .openapi({ description: 'The token of the Turnstile widget with the action "lead"' }),
   })
   .openapi('FormLead', {
     example: {
@@ -34,6 +54,38 @@ export const formInput = z
       message: 'What do 10 seats cost?',
     },
   })
+
+export type FormLead = z.infer<typeof formInput>
+
+export const formQuery = z.object({
+  lang: z
+    .string()
+    .max(35)
+    .optional()
+    .openapi({ description: 'en, de, fr or es; else the language that the browser asks for' }),
+})
+
+export const formSettings = z
+  .object({
+    name: z.string().nullable().openapi({ description: 'Of the organization; null while it is not known' }),
+    language: z.enum(languages),
+    render_token: z.string().openapi({ description: 'Goes into the field _t' }),
+    turnstile_site_key: z.string().nullable().openapi({ description: 'null: no Turnstile is asked for' }),
+    honeypot: z.string().openapi({ description: 'A field to hide from people', example: HONEYPOT }),
+    fields: z.array(
+      z.object({
+        name: z.string(),
+        label: z.string(),
+        type: z.enum(['text', 'email', 'tel', 'textarea']),
+        required: z.boolean(),
+        autocomplete: z.string(),
+        max_length: z.int(),
+      }),
+    ),
+    texts: z.record(z.string(), z.string()).openapi({ example: { submit: 'Send message' } }),
+  })
+  .openapi('FormSettings')
+export type FormSettings = z.infer<typeof formSettings>
 
 export const receivedLead = z
   .object({
@@ -62,9 +114,6 @@ export const idempotencyHeader = z.object({
 
 // A site's backend
 
-const few = (fields: object) => Object.keys(fields).length <= 20
-const FEW = 'has more than 20 fields'
-
 export const postedLead = z
   .strictObject({
     request_id: z
@@ -84,8 +133,8 @@ export const postedLead = z
       .default('api')
       .openapi({ description: 'Where the lead came in, in a word of yours' }),
     page_url: line(2000).optional(),
-    utm: z.record(z.string().max(60), z.string().max(500)).refine(few, FEW).optional(),
-    consent: z.record(z.string().max(60), z.boolean()).refine(few, FEW).optional(),
+    utm: utm.optional(),
+    consent: consent.optional(),
     custom: customFields.optional(),
   })
   .openapi('PostedLead', {

@@ -1,136 +1,190 @@
-import { canonicalJson } from '#kernel/canonical-json'
+// The public form. One database round trip, none while the database is down.
 import { AppError } from '#kernel/errors'
-import { normalizeEmail } from '#kernel/email-address'
+import type { LeadSignal } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
-import { sha256Hex } from '#platform/crypto'
-import { ipSubject, refuseKnown, rememberTaken, slotFor } from '#platform/rate-limit'
-import { normalizeBody } from '../policy/automated-signs'
-import { cleanLine, cleanText } from './clean-text'
-import { storeInbound } from './store-inbound'
+import { type DirectoryEntry, findInDirectory } from '#platform/directory'
+import { accept, type Intake } from '#platform/intake'
+import { ipSubject, refuseKnown, refuseTaken, type Slot, slotFor } from '#platform/rate-limit'
+import { utmOf } from '../policy/form-fields'
+import { isSpam, mayPost, signalsOf } from '../policy/form-signals'
+import { findForm } from '../repo/form'
+import { type Inquiry, leadIdOf, prepareInquiry } from './inquiry'
+import { renderedAt } from './render-token'
+import { storeInbound, toPayload } from './store-inbound'
+import { passesTurnstile } from './turnstile'
 
-export interface FormInput {
-  email: string
-  name?: string | undefined
-  phone?: string | undefined
-  company?: string | undefined
-  service?: string | undefined
-  message?: string | undefined
-  page_url?: string | undefined
-  custom?: Record<string, unknown> | undefined
+export interface PostedForm {
+  inquiry: Inquiry
+  honeypot: string | undefined
+  render_token: string | undefined
+  turnstile_token: string | undefined
+  idempotency_key: string | undefined
+  /** The browser's, null without one. */
+  origin: string | null
+  /** The request's own; a page of ours may always post. */
+  own_origin: string
+  /** A browser that shows the answer as a page. */
+  is_page: boolean
 }
 
 export interface ReceivedLead {
   leadId: string
   timestamp: string
-  status: 'received'
+  status: 'received' | 'queued'
   replayed: boolean
+  /** Where the organization wants a browser to go. */
+  redirect_url: string | null
 }
-
-const DEDUPE_MINUTES = 10
 
 /**
- * The public form, in its plain form. One database round trip. The lead's id follows from the form and the Idempotency-Key,
- * else from the body within ten minutes: a double click is one lead.
+ * The lead's id follows from the form and the Idempotency-Key, else from the body within ten minutes: a double click is one
+ * lead. What looks like a program's is kept as spam, and answered as everything else.
  */
-export async function receiveForm(
-  ctx: Ctx,
-  slug: string,
-  posted: FormInput,
-  idempotency_key: string | undefined,
-): Promise<ReceivedLead> {
-  const input = clean(posted)
-  const email_norm = normalizeEmail(input.email)
-  if (email_norm === null)
-    throw new AppError('invalid', 'email: is not an address', {
-      errors: [{ path: 'email', message: 'is not an address' }],
-    })
-  const now = ctx.clock.now()
-  const request_hash = await sha256Hex(canonicalJson(input))
-  const key = idempotency_key ?? `${request_hash}:${Math.floor(now.getTime() / (DEDUPE_MINUTES * 60_000))}`
-  const text = [input.message, input.service === undefined ? undefined : `Service: ${input.service}`]
-    .filter((part) => part !== undefined)
-    .join('\n\n')
-  const body = normalizeBody(text)
-  const slot = await slotFor(ctx, 'form', ipSubject(ctx.origin.ip), ctx.config.RATE_LIMIT_FORM_PER_MINUTE)
-  refuseKnown(ctx, [slot])
+export async function receiveForm(ctx: Ctx, slug: string, posted: PostedForm): Promise<ReceivedLead> {
+  const received_at = ctx.clock.now()
+  const slots = await Promise.all([
+    slotFor(ctx, 'form', ipSubject(ctx.origin.ip), ctx.config.RATE_LIMIT_FORM_PER_MINUTE),
+    slotFor(ctx, 'form organization', slug, ctx.config.RATE_LIMIT_FORM_ORGANIZATION_PER_MINUTE),
+  ])
+  refuseKnown(ctx, slots)
+  const input = await judgeForm(ctx, slug, posted, received_at)
+  const timestamp = received_at.toISOString()
+  const found: { entry: DirectoryEntry | null } = { entry: null }
+  const accepted = await accept(
+    ctx,
+    async (limited) =>
+      outcomeOf(
+        limited,
+        slots,
+        await storeInbound(limited, limited.db.bySlug(slug), { ...input, rate_limits: slots }),
+      ),
+    async () => {
+      found.entry = await findInDirectory(ctx, slug)
+      return toKeep(ctx, found.entry ?? { slug }, input, received_at, slots)
+    },
+  )
+  if (accepted.outcome === 'key_reused') throw keyReused()
+  if (accepted.outcome === 'queued')
+    return {
+      leadId: await leadIdOf(ownerOf(found.entry ?? { slug }), input.lead_key),
+      timestamp,
+      status: 'queued',
+      replayed: false,
+      redirect_url: found.entry?.redirect_url ?? null,
+    }
+  const { value } = accepted
+  if (value.outcome === 'created')
+    return {
+      leadId: value.lead_id ?? '',
+      timestamp,
+      status: 'received',
+      replayed: false,
+      redirect_url: value.redirect_url ?? null,
+    }
+  return {
+    leadId: value.lead_id ?? '',
+    timestamp: new Date(value.received_at ?? timestamp).toISOString(),
+    status: 'received',
+    replayed: true,
+    // Of a double click the browser shows only the second answer.
+    redirect_url: posted.is_page ? await redirectNow(ctx, slug) : null,
+  }
+}
 
-  const outcome = await storeInbound(ctx, ctx.db.bySlug(slug), {
-    source: 'form',
-    contact: {
-      email: input.email.trim(),
-      email_norm,
-      name: input.name ?? null,
-      company: input.company ?? null,
-      phone: input.phone ?? null,
-    },
-    message: {
-      channel: 'form',
-      from_email: email_norm,
-      from_name: input.name ?? null,
-      subject: input.service ?? '',
-      text,
-      stripped_text: text,
-      body_hash: body === '' ? null : await sha256Hex(body),
-      received_at: now,
-    },
-    custom: input.custom ?? {},
-    ...(input.page_url === undefined ? {} : { page_url: input.page_url }),
-    request_hash,
-    rate_limits: [slot],
-    lead_key: key,
+type Prepared = Awaited<ReturnType<typeof prepareInquiry>>
+
+/** What is stored of it, whichever way it takes. */
+async function judgeForm(ctx: Ctx, slug: string, posted: PostedForm, received_at: Date): Promise<Prepared> {
+  const { inquiry, idempotency_key: key, origin, own_origin } = posted
+  const utm = inquiry.utm ?? utmOf(inquiry.page_url)
+  const prepared = await prepareInquiry(
+    { ...inquiry, ...(utm === undefined ? {} : { utm }) },
+    { door: 'form', source: 'form', key, received_at },
+  )
+  const own = [own_origin, new URL(ctx.config.BASE_URL).origin]
+  const places = origin === null ? own : [...own, origin]
+  const verified = await passesTurnstile(ctx, {
+    token: posted.turnstile_token,
+    inquiry: `${slug}:${prepared.lead_key}:${prepared.request_hash}`,
+    hostnames: places.flatMap((place) => (URL.canParse(place) ? [new URL(place).hostname] : [])),
   })
+  const signals: LeadSignal[] = [
+    ...signalsOf(posted.honeypot, await renderedAt(ctx, posted.render_token), received_at),
+    ...(verified ? [] : (['turnstile_unverified'] as const)),
+  ]
+  return {
+    ...prepared,
+    signals,
+    spam: isSpam(signals),
+    ...(origin !== null && own.includes(origin) ? {} : { origin }),
+  }
+}
+
+/** Throws what the sender has to hear. */
+function outcomeOf(ctx: Ctx, slots: readonly Slot[], outcome: Awaited<ReturnType<typeof storeInbound>>) {
   switch (outcome.outcome) {
-    case 'unknown_organization':
-      throw new AppError('not_found', 'There is no such form.')
-    case 'rate_limited':
-      throw rememberTaken(ctx, slot, outcome.waits[0] ?? 0)
-    case 'unauthenticated':
-    case 'origin_refused':
-      throw new AppError('forbidden', 'This page may not post the form.')
-    case 'key_reused':
-      throw new AppError('unprocessable', 'This Idempotency-Key came with another body before.')
     case 'created':
-      return {
-        leadId: outcome.lead_id ?? '',
-        timestamp: now.toISOString(),
-        status: 'received',
-        replayed: false,
-      }
+    case 'duplicate':
+      return outcome
+    case 'unknown_organization':
+      throw noSuchForm()
+    case 'origin_refused':
+      throw originRefused()
+    case 'key_reused':
+      throw keyReused()
+    case 'rate_limited':
+      refuseTaken(ctx, slots, { rows: [{ waits: outcome.waits }] })
+      throw new TypeError('A limit was reached, and none says which')
     case 'own_send':
     case 'ignored':
-      throw new TypeError('A form is no mail of ours')
-    case 'duplicate':
-      return {
-        leadId: outcome.lead_id ?? '',
-        timestamp: now.toISOString(),
-        status: 'received',
-        replayed: true,
-      }
+    case 'unauthenticated':
+      throw new TypeError(`A form is not ${outcome.outcome}`)
   }
 }
 
-/** What Postgres takes: one-line fields without control characters, no NUL and no half characters anywhere. */
-function clean({ message, custom, ...lines }: FormInput): FormInput {
-  const line = (value: string | undefined) =>
-    value === undefined ? undefined : cleanLine(value, MAX_LINE) || undefined
+/** While the database is down the directory's copy of the allow-list decides; a form that it does not know is judged later. */
+async function toKeep(
+  ctx: Ctx,
+  owner: DirectoryEntry | { slug: string },
+  input: Prepared,
+  received_at: Date,
+  slots: readonly Slot[],
+): Promise<Intake> {
+  if ('org_id' in owner && 'origin' in input && !mayPost(input.origin ?? null, owner.allowed_origins))
+    throw originRefused()
   return {
-    email: lines.email.trim(),
-    name: line(lines.name),
-    phone: line(lines.phone),
-    company: line(lines.company),
-    service: line(lines.service),
-    page_url: line(lines.page_url),
-    message: message === undefined ? undefined : cleanText(message),
-    custom:
-      custom === undefined
-        ? undefined
-        : Object.fromEntries(
-            Object.entries(custom).map(([key, value]) => [
-              cleanLine(key, MAX_LINE),
-              typeof value === 'string' ? cleanText(value) : value,
-            ]),
-          ),
+    kind: 'inbound',
+    destination: 'org_id' in owner ? { org_id: owner.org_id } : { slug: owner.slug },
+    id: await leadIdOf(ownerOf(owner), input.lead_key),
+    received_at,
+    request_hash: input.request_hash,
+    payload: toPayload(ctx, input),
+    slots,
   }
 }
 
-const MAX_LINE = 2000
+/** Of an organization that nobody can name now, the id is only ours. */
+function ownerOf(owner: DirectoryEntry | { slug: string }): string {
+  return 'org_id' in owner ? owner.org_id : `slug:${owner.slug}`
+}
+
+async function redirectNow(ctx: Ctx, slug: string): Promise<string | null> {
+  try {
+    const [[form]] = await ctx.db.within(1000).bySlug(slug).batch([findForm()])
+    return form?.redirect_url ?? null
+  } catch {
+    return null
+  }
+}
+
+export function noSuchForm(): AppError {
+  return new AppError('not_found', 'There is no such form.')
+}
+
+function originRefused(): AppError {
+  return new AppError('forbidden', 'This page may not post the form.')
+}
+
+function keyReused(): AppError {
+  return new AppError('unprocessable', 'This Idempotency-Key came with another body before.')
+}
