@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { StartError } from '../stack/say.ts'
 
-const PARTS = ['throughput', 'round-trips', 'mail', 'size', 'start-up'] as const
+const PARTS = ['throughput', 'ingest', 'round-trips', 'mail', 'size', 'start-up'] as const
 type Part = (typeof PARTS)[number]
 
 export interface BenchOptions {

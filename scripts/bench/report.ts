@@ -2,16 +2,57 @@
 import { stripVTControlCharacters } from 'node:util'
 import { bold, dim, green, red, say } from '../stack/say.ts'
 import { type BundleSize, SIZE_GOAL } from './bundle-size.ts'
+import type { Ingest } from './ingest.ts'
 import type { MailPipeline } from './mail-pipeline.ts'
 import type { RoundTripRow } from './round-trips.ts'
+import type { RatioRow, VariantRow } from './rows.ts'
 import { START_UP_GOAL_MS, type StartUp } from './start-up.ts'
 import type { Spread } from './statistics.ts'
-import type { RatioRow, Throughput } from './throughput.ts'
+import type { Throughput } from './throughput.ts'
 
 const LARGEST = 10
 
 export function printThroughput({ rows, ratios, leads, foreign, first_error }: Throughput): void {
   heading('Throughput', 'built bundle in workerd, against the same transaction straight on Postgres')
+  variantTable(rows)
+  say()
+  ratioTable(ratios)
+  noteForeign(foreign)
+  note(
+    leads.stored === leads.accepted
+      ? `Every accepted lead is in the database: ${leads.stored}.`
+      : red(`${leads.accepted} leads were accepted and ${leads.stored} are in the database.`),
+  )
+  if (first_error !== null) note(red(`The first error: ${first_error}`))
+}
+
+export function printIngest({ peers, rows_written, rows, ratios, leads, flushed, ...more }: Ingest): void {
+  heading('Ingest', "a lead of a site's backend, on the built bundle in workerd")
+  variantTable(rows)
+  say()
+  ratioTable(ratios)
+  noteForeign(more.foreign)
+  note(`Peers: ${peers}. SQLAlchemy stands for SQLModel, which is made of it. They write three rows`)
+  note(
+    `for a lead (contact, lead, event) under the same row-level security; the product writes ${figure(rows_written)}.`,
+  )
+  note('Database down: refused at once; a lead is sealed, kept by its Durable Object and answered with 202.')
+  const { items, stored, seconds, per_second, cpu } = flushed
+  const each = cpu ? `${figure(cpu.server)} + ${figure(cpu.gateway)} + ${figure(cpu.postgres)}` : 'n/a'
+  note(
+    `Flush: ${bold(`${figure(per_second)} leads/s`)} from the buffer into Postgres (${figure(seconds)} s; CPU ms a lead, server + gateway + postgres: ${each}).`,
+  )
+  note(
+    items === stored && leads.stored === leads.accepted
+      ? `Every accepted lead is in the database: ${leads.stored} stored at once, ${stored} flushed.`
+      : red(
+          `${leads.accepted} + ${items} leads were accepted; ${leads.stored} + ${stored} are in the database.`,
+        ),
+  )
+  if (more.first_error !== null) note(red(`The first error: ${more.first_error}`))
+}
+
+export function variantTable(rows: VariantRow[]): void {
   table(
     ['request', 'c', 'req/s', '[min–max]', 'p50 ms', 'p99 ms', 'CPU ms: server', 'gateway', 'postgres', ''],
     rows.map(({ name, concurrency, rate, p50, p99, cpu, errors }) => [
@@ -27,32 +68,33 @@ export function printThroughput({ rows, ratios, leads, foreign, first_error }: T
       errors > 0 ? red(`${errors} errors`) : '',
     ]),
   )
-  say()
+}
+
+export function ratioTable(ratios: RatioRow[]): void {
   table(
-    ['ratio, round by round', 'c', 'req/s', '[min–max]', 'CPU', '[min–max]', 'goal'],
+    ['ratio, round by round', 'c', 'median', '[min–max]', 'CPU', '[min–max]', 'goal'],
     ratios.map((row) => [
       row.name,
       String(row.concurrency),
-      row.rate ? figure(row.rate.median) : 'n/a',
-      row.rate ? range(row.rate) : '',
-      row.cpu ? figure(row.cpu.median) : 'n/a',
+      row.value ? figure(row.value.median) : 'n/a',
+      row.value ? range(row.value) : '',
+      row.cpu ? figure(row.cpu.median) : '',
       row.cpu ? range(row.cpu) : '',
       verdictOf(row),
     ]),
   )
-  const share = foreign === null ? 'n/a' : `${Math.round(foreign * 100)} %`
-  note(`Other processes used ${share} of the machine in the median window: only ratios compare between runs.`)
-  note(
-    leads.stored === leads.accepted
-      ? `Every accepted lead is in the database: ${leads.stored}.`
-      : red(`${leads.accepted} leads were accepted and ${leads.stored} are in the database.`),
-  )
-  if (first_error !== null) note(red(`The first error: ${first_error}`))
 }
 
-function verdictOf({ rate, goal }: RatioRow): string {
-  if (goal === null || rate === null) return ''
-  return judged(rate.median >= goal, `≥ ${goal}`)
+export function noteForeign(foreign: number | null): void {
+  const share = foreign === null ? 'n/a' : `${Math.round(foreign * 100)} %`
+  note(`Other processes used ${share} of the machine in the median window: only ratios compare between runs.`)
+}
+
+function verdictOf({ value, goal }: RatioRow): string {
+  if (goal === null || value === null) return ''
+  return 'min' in goal
+    ? judged(value.median >= goal.min, `≥ ${goal.min}`)
+    : judged(value.median <= goal.max, `≤ ${goal.max}`)
 }
 
 export function printRoundTrips(rows: RoundTripRow[]): void {
@@ -117,7 +159,7 @@ export function heading(title: string, what: string): void {
   say(`${bold(title)}  ${dim(what)}`)
 }
 
-function note(text: string): void {
+export function note(text: string): void {
   say(`  ${text}`)
 }
 

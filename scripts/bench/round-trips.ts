@@ -35,7 +35,7 @@ export async function measureRoundTrips({
   workerd: Workerd
 }): Promise<RoundTripRow[]> {
   const token = await signIn(workerd.port, world.reader.email)
-  const probes = await probesOf(services, world, workerd, token)
+  const probes = await probesOf(services, world, token)
   const rows: RoundTripRow[] = []
   for (const probe of probes) {
     // The first answer may have fetched what the others find: keys, say.
@@ -45,7 +45,7 @@ export async function measureRoundTrips({
   return rows
 }
 
-async function probesOf(services: Services, world: World, workerd: Workerd, token: string): Promise<Probe[]> {
+async function probesOf(services: Services, world: World, token: string): Promise<Probe[]> {
   const mailbox = `mailbox.${randomUUID()}@bench.test`
   await query(
     world.database.superuserUrl,
@@ -68,7 +68,6 @@ async function probesOf(services: Services, world: World, workerd: Workerd, toke
       subscription: 'projects/bench/subscriptions/push',
     }),
   })
-  const siteToken = await createSiteToken(workerd, token)
   const lead = `/api/v1/leads/${world.reader.lead_id}`
   return [
     {
@@ -77,9 +76,26 @@ async function probesOf(services: Services, world: World, workerd: Workerd, toke
       method: 'POST',
       path: '/inbound/leads',
       body: LEAD_BODY,
-      ...(siteToken === undefined ? {} : { token: siteToken }),
+      token: world.intake.site_token,
+    },
+    {
+      route: 'POST /inbound/leads, forged token',
+      budget: 0,
+      method: 'POST',
+      path: '/inbound/leads',
+      body: LEAD_BODY,
+      token: `${world.intake.site_token.slice(0, -4)}AAAA`,
     },
     { route: 'POST /lead/{slug}', budget: 1, method: 'POST', path: `/lead/${SLUG}`, body: LEAD_BODY },
+    { route: 'GET /f/{slug}', budget: 1, path: `/f/${SLUG}` },
+    {
+      route: 'POST /webhooks/{channel}',
+      budget: 1,
+      method: 'POST',
+      path: '/api/v1/webhooks/whatsapp',
+      body: JSON.stringify({ message_id: COUNTER, from: '+442079460018', body: 'What do 10 seats cost?' }),
+      token: world.intake.site_token,
+    },
     { route: 'GET /leads?limit=50', budget: 1, path: '/api/v1/leads?limit=50', token },
     { route: 'GET /leads/{id}', budget: 1, path: lead, token },
     { route: 'GET /dashboard/metrics', budget: 1, path: '/api/v1/dashboard/metrics', token },
@@ -126,16 +142,4 @@ async function ask({ port }: Workerd, probe: Probe): Promise<RoundTripRow> {
     budget: probe.budget,
     kept: round_trips === null ? null : round_trips <= probe.budget,
   }
-}
-
-async function createSiteToken({ port }: Workerd, token: string): Promise<string | undefined> {
-  const response = await fetch(`http://127.0.0.1:${port}/api/v1/site-tokens`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ name: 'bench' }),
-  })
-  const answer = await response.text()
-  if (!response.ok) return undefined
-  const { token: secret } = JSON.parse(answer) as { token?: string }
-  return secret
 }

@@ -14,7 +14,7 @@ export interface Variant {
   concurrency: number
   job: LoadJob
   /** Roots of the process trees that serve it. */
-  pids: { server: number | null; gateway: number | null; postgres: number }
+  pids: { [K in keyof CpuPerRequest]: number | null }
 }
 
 export interface CpuPerRequest {

@@ -7,10 +7,18 @@ import { buildWorker } from '../stack/bundle.ts'
 import { dim, messageOf, red, say, StartError } from '../stack/say.ts'
 import { type BundleSize, measureBundle } from './bundle-size.ts'
 import { Ending } from './ending.ts'
+import { type Ingest, measureIngest } from './ingest.ts'
 import { type MailPipeline, measureMails } from './mail-pipeline.ts'
 import { type BenchOptions, readOptions, USAGE } from './options.ts'
 import { printProfiles, takeProfiles } from './profile.ts'
-import { printMails, printRoundTrips, printSize, printStartUp, printThroughput } from './report.ts'
+import {
+  printIngest,
+  printMails,
+  printRoundTrips,
+  printSize,
+  printStartUp,
+  printThroughput,
+} from './report.ts'
 import { measureRoundTrips, type RoundTripRow } from './round-trips.ts'
 import { openScratch, type Scratch } from './scratch.ts'
 import { type Services, startServices } from './services.ts'
@@ -25,6 +33,7 @@ interface Results {
   machine: Record<string, string | number>
   queues: string
   throughput?: Throughput
+  ingest?: Ingest
   round_trips?: RoundTripRow[]
   mails?: MailPipeline
   size?: BundleSize
@@ -63,15 +72,15 @@ async function measureAll(
 ): Promise<void> {
   const { services, bundle, assetsDir } = on
   const dir = scratch.dir
-  if (parts.has('throughput') || parts.has('round-trips') || parts.has('start-up')) {
+  if ((['throughput', 'ingest', 'round-trips', 'start-up'] as const).some((part) => parts.has(part))) {
     progress('making two organizations and their leads')
     const world = await createWorld(on)
     ending.add('recorder', world.recorder.stop)
     const { env } = world
     const workerd = await serve(on, 'measured', env)
     ending.add('workerd', workerd.stop)
+    const onRound = (round: number) => progress(round === 0 ? 'warming up' : `round ${round} of ${rounds}`)
     if (parts.has('throughput')) {
-      const onRound = (round: number) => progress(round === 0 ? 'warming up' : `round ${round} of ${rounds}`)
       results.throughput = await measureThroughput({
         services,
         world,
@@ -82,6 +91,10 @@ async function measureAll(
         onRound,
       })
       printThroughput(results.throughput)
+    }
+    if (parts.has('ingest')) {
+      results.ingest = await measureIngest({ on, world, workerd, rounds, seconds, ending, onRound })
+      printIngest(results.ingest)
     }
     if (parts.has('round-trips')) {
       results.round_trips = await measureRoundTrips({ services, world, workerd })

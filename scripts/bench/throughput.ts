@@ -3,9 +3,9 @@ import type { Ending } from './ending.ts'
 import { LoadGenerator } from './load/generator.ts'
 import type { LoadJob } from './load/job.ts'
 import { templateOf } from './load/template.ts'
-import { type CpuPerRequest, ratioOf, runRounds, totalCpu, type Variant, type Window } from './rounds.ts'
+import { runRounds, type Variant, type Window } from './rounds.ts'
+import { firstErrorOf, foreignIn, rateRatio, type RatioRow, rowOf, type VariantRow } from './rows.ts'
 import { query, type Services } from './services.ts'
-import { median, type Spread } from './statistics.ts'
 import type { Workerd } from './workerd.ts'
 import { LEAD_BODY, signIn, SLUG, type World } from './world.ts'
 
@@ -23,27 +23,8 @@ const NAMES = {
 } as const
 type Name = keyof typeof NAMES
 
-interface ThroughputRow {
-  name: string
-  concurrency: number
-  rate: Spread
-  p50: number
-  p99: number
-  /** Server and gateway are null where neither takes part. */
-  cpu: { [K in keyof CpuPerRequest]: number | null } | null
-  errors: number
-}
-
-export interface RatioRow {
-  name: string
-  concurrency: number
-  rate: Spread | null
-  cpu: Spread | null
-  goal: number | null
-}
-
 export interface Throughput {
-  rows: ThroughputRow[]
+  rows: VariantRow[]
   ratios: RatioRow[]
   /** Stored leads against accepted ones: the load was real when they are the same. */
   leads: { accepted: number; stored: number }
@@ -89,12 +70,12 @@ export async function measureThroughput(options: ThroughputOptions): Promise<Thr
   const isLead = ({ variant }: Window) => variant.startsWith('lead')
   const accepted = [...warmUp, ...windows].filter(isLead).reduce((sum, { requests }) => sum + requests, 0)
   return {
-    rows: variants.map((variant) => rowOf(variant, windows)),
+    rows: variants.map((variant) => rowOf(NAMES[variant.name.split('.')[0] as Name], variant, windows)),
     ratios: ratiosOf(windows),
     leads: { accepted, stored },
-    foreign: medianOf(windows.map(({ foreign }) => foreign)),
+    foreign: foreignIn(windows),
     windows,
-    first_error: windows.find(({ first_error }) => first_error !== null)?.first_error ?? null,
+    first_error: firstErrorOf(windows),
   }
 }
 
@@ -166,35 +147,15 @@ function leadRequest(): string {
   ].join('\r\n')
 }
 
-function rowOf({ name, concurrency, pids }: Variant, windows: Window[]): ThroughputRow {
-  const mine = windows.filter(({ variant }) => variant === name)
-  const rates = mine.map(({ rate }) => rate)
-  const part = (key: keyof CpuPerRequest) =>
-    pids[key] === null ? null : median(mine.map(({ cpu }) => cpu?.[key] ?? Number.NaN))
-  return {
-    name: NAMES[name.split('.')[0] as Name],
-    concurrency,
-    rate: { median: median(rates), min: Math.min(...rates), max: Math.max(...rates) },
-    p50: median(mine.map(({ p50 }) => p50)),
-    p99: median(mine.map(({ p99 }) => p99)),
-    cpu: mine[0]?.cpu
-      ? { server: part('server'), gateway: part('gateway'), postgres: part('postgres') }
-      : null,
-    errors: mine.reduce((sum, { errors }) => sum + errors, 0),
-  }
-}
-
 function ratiosOf(windows: Window[]): RatioRow[] {
-  const ratio = (name: string, one: Name, other: Name, concurrency: number, goal: number | null) => {
-    const keys = [keyOf(one, concurrency), keyOf(other, concurrency)] as const
-    return {
+  const ratio = (name: string, one: Name, other: Name, concurrency: number, goal: number | null) =>
+    rateRatio(windows, {
       name,
+      one: keyOf(one, concurrency),
+      other: keyOf(other, concurrency),
       concurrency,
-      rate: ratioOf(windows, ...keys, ({ rate }) => rate),
-      cpu: ratioOf(windows, ...keys, ({ cpu }) => (cpu === null ? null : totalCpu(cpu))),
-      goal,
-    }
-  }
+      goal: goal === null ? null : { min: goal },
+    })
   return [
     ratio('lead / its transaction, bare', 'lead', 'leadBare', 16, GOAL),
     ratio('lead / its transaction, bare', 'lead', 'leadBare', 1, null),
@@ -211,9 +172,4 @@ async function countLeads({ world }: ThroughputOptions): Promise<number> {
     [world.intake.org_id],
   )
   return row?.count ?? 0
-}
-
-function medianOf(values: (number | null)[]): number | null {
-  const known = values.filter((value) => value !== null)
-  return known.length > 0 ? median(known) : null
 }

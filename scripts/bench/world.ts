@@ -18,10 +18,11 @@ export interface World {
   database: Database
   recorder: Recorder
   env: Record<string, string>
-  intake: { org_id: string; email: string }
+  /** Takes leads in, by its public form and by its site token. */
+  intake: { org_id: string; email: string; site_token: string }
   reader: { org_id: string; email: string; lead_id: string }
-  /** The statements behind `POST /lead/{slug}` and `GET /api/v1/leads?limit=50`, each in one transaction. */
-  transactions: { lead: PostgresJob['statements']; list: PostgresJob['statements'] }
+  /** The statements behind the hot requests, each in one transaction. */
+  transactions: Record<'lead' | 'list' | 'inbound', PostgresJob['statements']>
 }
 
 export interface WorldOptions {
@@ -56,6 +57,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       `update organizations set slug = $2, reply_mode = 'auto', undo_seconds = 0 where id = $1`,
       [intake.org_id, SLUG],
     )
+    const siteToken = await createSiteToken(workerd.port, intake.token)
     await seedLeads(database, reader.org_id, options.leads)
     const [lead] = await query<{ id: string }>(
       database.superuserUrl,
@@ -65,20 +67,25 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     const transactions = {
       lead: asTransaction(
         await recorder.during(() => postLead(workerd.port)),
-        intake.org_id,
+        [intake.org_id],
         'POST /lead/{slug}',
       ),
       list: asTransaction(
         await recorder.during(() => listLeads(workerd.port, reader.token)),
-        reader.org_id,
+        [reader.org_id],
         'GET /leads',
+      ),
+      inbound: asTransaction(
+        await recorder.during(() => postInbound(workerd.port, siteToken.token)),
+        [intake.org_id, siteToken.id],
+        'POST /inbound/leads',
       ),
     }
     return {
       database,
       recorder,
       env,
-      intake,
+      intake: { org_id: intake.org_id, email: intake.email, site_token: siteToken.token },
       reader: { ...reader, lead_id: lead?.id ?? '' },
       transactions,
     }
@@ -161,19 +168,38 @@ async function postLead(port: number): Promise<void> {
   })
 }
 
+async function postInbound(port: number, token: string): Promise<void> {
+  await caller(`http://127.0.0.1:${port}`)('/inbound/leads', {
+    method: 'POST',
+    token,
+    body: { ...JSON.parse(LEAD_BODY), request_id: COUNTER },
+    expect: [201],
+  })
+}
+
+async function createSiteToken(port: number, token: string): Promise<{ id: string; token: string }> {
+  const { json } = await caller(`http://127.0.0.1:${port}`)('/api/v1/site-tokens', {
+    method: 'POST',
+    token,
+    body: { name: 'bench' },
+    expect: [201],
+  })
+  return { id: String(json['id']), token: String(json['token']) }
+}
+
 async function listLeads(port: number, token: string): Promise<void> {
   await caller(`http://127.0.0.1:${port}`)('/api/v1/leads?limit=50', { token, expect: [200] })
 }
 
-function asTransaction(roundTrips: Recorded[][], org_id: string, route: string): PostgresJob['statements'] {
+/** `who` asks stays the same; everything else in what is made is new each time. */
+function asTransaction(roundTrips: Recorded[][], who: string[], route: string): PostgresJob['statements'] {
   const [statements, ...more] = roundTrips
   if (!statements || more.length > 0)
     throw new StartError(`${route} is held to one database round trip and made ${roundTrips.length}`)
   const slots = new Map<string, number>()
-  // Who asks stays the same; what is made is new each time.
   const isMade = /\bingest_inbound\b/
   return statements.map(({ query: text, params }) => {
-    const fixed = new Set(isMade.test(text) ? [org_id] : params.filter((value) => value !== null))
+    const fixed = new Set(isMade.test(text) ? who : params.filter((value) => value !== null))
     return {
       text,
       params: params.map((value) => (value === null ? null : templateOf(value, fixed, slots))),
