@@ -9,6 +9,7 @@ import type { Actor } from '#kernel/actor'
 import type { QueueName } from '#kernel/job'
 import type { Role } from '#kernel/vocabulary'
 import { type Ctx, type CtxOptions, createContext } from '#platform/context'
+import { toEntry } from '#platform/directory'
 import { consume } from '#platform/queue'
 import { tick } from '#platform/scheduler'
 import { signUserToken } from '#http/auth'
@@ -204,6 +205,8 @@ async function createOrganization(
   await world.sql(
     q.insert(organizations).values({ name: 'Test', undo_seconds: 0, reply_mode: 'auto', ...given, id, slug }),
   )
+  const now = world.clock.now()
+  await world.ctx().directory.keep([toEntry({ ...given, id, slug, updated_at: now })], now)
   const members = new Map<Role, { id: string; token: string; actor: Extract<Actor, { type: 'user' }> }>()
   return {
     id,

@@ -2,6 +2,7 @@ import { recordAudit, truncateIp } from '#features/audit'
 import { systemDb } from '#db/system'
 import { actingAs, type Ctx } from '#platform/context'
 import { equalSecrets, randomToken, sha256Hex } from '#platform/crypto'
+import { keepInDirectory } from '#platform/directory'
 import { hashPassword, verifyPassword } from '#platform/password'
 import { ipSubject, refuseKnown, refuseTaken, type Slot, slotFor, takeSlots } from '#platform/rate-limit'
 import { actorId } from '#kernel/actor'
@@ -81,6 +82,7 @@ async function insertAccount(
     }),
     ...session.statements,
   ])
+  keepInDirectory(ctx, { ...organization, updated_at: now })
   return session.issued
 }
 

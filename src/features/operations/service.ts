@@ -17,6 +17,7 @@ import { slugFrom, slugWithSuffix } from '#kernel/slug'
 import type { Sweep } from '#kernel/sweep'
 import type { LeadStatus } from '#kernel/vocabulary'
 import { actingAs, type AppJob, type Ctx } from '#platform/context'
+import { keepInDirectory } from '#platform/directory'
 import { runSweep } from '#platform/scheduler'
 import { judgeBacklog, lateSweeps, nextRun, statusOf, worst } from './policy'
 import * as repo from './repo'
@@ -49,7 +50,9 @@ export async function createClient(ctx: Ctx, { name, slug, ...settings }: NewOrg
     if (slug !== undefined) throw slugTaken()
     return insert(other)
   })
-  return await readOrganization(ctx, id)
+  const made = await readOrganization(ctx, id)
+  keepInDirectory(ctx, made)
+  return made
 }
 
 export async function listLeads(ctx: Ctx, filter: repo.LeadFilter, page: repo.PageRequest) {

@@ -3,6 +3,7 @@ import { realChange } from '#kernel/change'
 import { AppError, notFound } from '#kernel/errors'
 import { isReservedSlug } from '#kernel/slug'
 import type { Ctx } from '#platform/context'
+import { keepInDirectory } from '#platform/directory'
 import { refuseTarget } from '#platform/http-client'
 import * as repo from './repo'
 import type { OrganizationChange, OrganizationOut } from './schema'
@@ -44,8 +45,12 @@ export async function changeOrganization(
       if (repo.isTakenSlug(error)) throw slugTaken()
       throw error
     })
+  if (changed && fields.some((field) => inDirectory.includes(field))) keepInDirectory(ctx, changed)
   return toOrganization(changed ?? current)
 }
+
+/** What has to be known of an organization while the database is down. */
+const inDirectory = ['slug', 'form_allowed_origins', 'form_redirect_url']
 
 /** Settings as they are stored. Throws what the schema alone cannot judge. */
 export async function toSettings(
