@@ -86,6 +86,16 @@ export const sendKinds = [
 ] as const
 export type SendKind = (typeof sendKinds)[number]
 
+/** Kinds that go to a person outside; the others go to users of the organization and to operators. */
+export const contactKinds = ['reply', 'sequence', 'welcome'] as const satisfies readonly SendKind[]
+
+/** Kinds whose text holds a link that signs somebody in: for the mail's transport and nobody else. */
+export const secretKinds = [
+  'magic_link',
+  'invitation',
+  'password_reset',
+] as const satisfies readonly SendKind[]
+
 export const sendStates = [
   'scheduled',
   'claimed',

@@ -2,6 +2,7 @@ import { draftReply, retireDrafts, returnDraft } from '#features/drafting'
 import { bufferIntakeJob } from '#features/inbound'
 import { renewWatch, syncMailbox } from '#features/mailboxes'
 import { postNotice } from '#features/notifications'
+import { applyRetention } from '#features/operations'
 import { deliverSend, reconcileSend } from '#features/sending'
 import type { AppJob } from '#platform/context'
 import { relayJob } from '#platform/outbox'
@@ -20,4 +21,5 @@ export const jobs: readonly AppJob[] = [
   draftReply,
   returnDraft,
   retireDrafts,
+  applyRetention,
 ]

@@ -5,7 +5,7 @@ import { mailboxSync, watchRenewal } from '#features/mailboxes'
 import { enqueueNotices } from '#features/notifications'
 import { refreshDirectory, resealSecrets } from '#features/organizations'
 import { sendsDue } from '#features/sending'
-import { trimLeftovers } from '#features/operations'
+import { retention, trimLeftovers } from '#features/operations'
 import type { Sweep } from '#kernel/sweep'
 import type { Ctx } from '#platform/context'
 import { relaySweep } from '#platform/outbox'
@@ -21,6 +21,7 @@ export const sweeps: readonly Sweep<Ctx>[] = [
   sendsDue,
   draftsDue,
   trimLeftovers,
+  retention,
   resealSecrets,
   refreshDirectory,
   ingestFlush,

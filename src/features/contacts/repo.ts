@@ -1,8 +1,12 @@
 import { and, desc, eq, lt, or } from 'drizzle-orm'
 import { q } from '#db/client'
+import { mustChange } from '#db/guard'
 import { contains } from '#db/list'
 import { contacts } from '#db/schema/conversations'
+import { organizations } from '#db/schema/organizations'
 import type { Cursor } from '#kernel/page'
+
+export { isLostRace } from '#db/guard'
 
 const shown = {
   id: contacts.id,
@@ -38,4 +42,18 @@ export function list(filter: { q?: string | undefined }, limit: number, after: C
 
 export function findById(id: string) {
   return q.select(shown).from(contacts).where(eq(contacts.id, id))
+}
+
+/** Fails the whole batch when there is none (see `isLostRace`). */
+export function mustExist(id: string) {
+  return mustChange(q.select({ id: contacts.id }).from(contacts).where(eq(contacts.id, id)))
+}
+
+/** By what its organization knows erased addresses; none: nobody was erased there. */
+export function findHashed(id: string) {
+  return q
+    .select({ email_norm: contacts.email_norm, erasure_key_sealed: organizations.erasure_key_sealed })
+    .from(contacts)
+    .innerJoin(organizations, eq(organizations.id, contacts.org_id))
+    .where(eq(contacts.id, id))
 }

@@ -91,7 +91,7 @@ function selectShown() {
 /** What a reply by this draft is made of. */
 export function findAnswerable(id: string) {
   return raw<{ answer: Answerable }>(sql`
-    select jsonb_build_object('undo_seconds', o.undo_seconds, 'mailbox_id', c.mailbox_id,
+    select jsonb_build_object('undo_seconds', o.undo_seconds, 'erasure_key_sealed', o.erasure_key_sealed, 'mailbox_id', c.mailbox_id,
       'provider_thread_id', c.provider_thread_id, 'message', ${messageToAnswer(sql`m`)},
       'suppressed', exists (select from suppressions x where x.org_id = d.org_id and (
         (x.kind = 'email' and x.value_norm = lower(m.from_email))
@@ -105,6 +105,7 @@ export function findAnswerable(id: string) {
 
 export interface Answerable {
   suppressed: boolean
+  erasure_key_sealed: string | null
   undo_seconds: number
   mailbox_id: string | null
   provider_thread_id: string | null

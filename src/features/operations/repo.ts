@@ -4,9 +4,10 @@ import { q, raw } from '#db/client'
 import { isBefore } from '#db/list'
 import { contacts, conversations } from '#db/schema/conversations'
 import { leads } from '#db/schema/leads'
-import { oauth_states } from '#db/schema/mailboxes'
+import { mailbox_days, oauth_states } from '#db/schema/mailboxes'
 import { organizations } from '#db/schema/organizations'
 import { dead_letters, events, idempotency_keys, rate_limits, sweep_runs } from '#db/schema/platform'
+import { mail_events } from '#db/schema/sending'
 import type { Cursor } from '#kernel/page'
 import type { LeadStatus } from '#kernel/vocabulary'
 import type { Backlog } from './policy'
@@ -195,5 +196,53 @@ export function trimDeadLetters(before: Date, limit: number) {
       or(isNull(dead_letters.retried_at), lt(dead_letters.retried_at, before)),
     ),
     limit,
+  )
+}
+
+/** Fourteen days after it came; those that wait for their send have been given up long before. */
+export function trimMailEvents(before: Date, limit: number) {
+  return trim(mail_events, lt(mail_events.created_at, before), limit)
+}
+
+/** Only today's slots are ever asked for. */
+export function trimMailboxDays(before: Date, limit: number) {
+  return trim(mailbox_days, lt(mailbox_days.day, before.toISOString().slice(0, 10)), limit)
+}
+
+/** Organizations that let something expire. */
+export function listWithRetention(limit: number) {
+  return q
+    .select({ org_id: organizations.id })
+    .from(organizations)
+    .where(sql`${organizations.retention_days} <> '{}'::jsonb`)
+    .orderBy(organizations.id)
+    .limit(limit)
+}
+
+/** In this order: a send that is over goes before the conversation that it would otherwise be parted from. */
+export const expiringTables = [
+  'events',
+  'notifications',
+  'notices',
+  'sends',
+  'leads',
+  'conversations',
+] as const
+
+/** What `apply_retention` (migrations) answers; `last` is null when there was nothing to look at. */
+export interface Expired {
+  examined: number
+  removed: Record<string, number>
+  last?: { at: string | null; id: string | null } | null
+}
+
+export function applyRetention(input: {
+  table: (typeof expiringTables)[number]
+  now: Date
+  rows: number
+  after: Expired['last'] | null
+}) {
+  return raw<{ result: Expired }>(
+    sql`select apply_retention(${JSON.stringify({ ...input, now: input.now.toISOString() })}::jsonb) as result`,
   )
 }

@@ -1,6 +1,7 @@
 export { deliverSend } from './jobs/deliver-send'
 export { reconcileSend } from './jobs/reconcile-send'
 export { sendRoutes } from './routes'
+export { isErasedSuppressed } from './service/hash-recipient'
 export { loadOutgoing } from './service/load-outgoing'
 export { cancelReply, enqueueDelivery, scheduleReply } from './service/schedule-reply'
 export { sendsDue } from './sweeps/sends-due'

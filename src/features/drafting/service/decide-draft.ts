@@ -2,9 +2,10 @@
 // row decides first, and the other one sees what was decided.
 import { recordAudit } from '#features/audit'
 import { touchByPerson } from '#features/conversations'
-import { cancelReply, enqueueDelivery, scheduleReply } from '#features/sending'
+import { cancelReply, enqueueDelivery, isErasedSuppressed, scheduleReply } from '#features/sending'
 import type { Scope } from '#kernel/actor'
 import { addSeconds } from '#kernel/clock'
+import { normalizeEmail } from '#kernel/email-address'
 import { AppError, notFound } from '#kernel/errors'
 import type { EventType } from '#kernel/event'
 import { type Cursor, toPage } from '#kernel/page'
@@ -60,7 +61,13 @@ export async function approveDraft(ctx: Ctx, decision: Decision, given: string |
     throw new AppError('unprocessable', 'The draft has no text. Write one, or send it along.')
   const { from_email } = answer.message
   if (from_email === null) throw new AppError('unprocessable', 'The message has no address to answer to.')
-  if (answer.suppressed) throw new AppError('unprocessable', 'The recipient is on the suppression list.')
+  const erased = {
+    org_id: scope.org_id,
+    to_email: normalizeEmail(from_email) ?? from_email,
+    erasure_key_sealed: answer.erasure_key_sealed,
+  }
+  if (answer.suppressed || (await isErasedSuppressed(ctx, erased)))
+    throw new AppError('unprocessable', 'The recipient is on the suppression list.')
   const send_id = ctx.newId()
   const now = ctx.clock.now()
   const due_at = addSeconds(now, answer.undo_seconds)

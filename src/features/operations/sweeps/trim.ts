@@ -23,21 +23,41 @@ export const trimLeftovers: Sweep<Ctx> = {
       idempotency_keys: 0,
       oauth_states: 0,
       rate_limits: 0,
+      mail_events: 0,
+      mailbox_days: 0,
       refresh_tokens: 0,
       sessions: 0,
     }
     for (let round = 0; round < ROUNDS; round++) {
-      const [events, sweep_runs, dead_letters, idempotency_keys, oauth_states, rate_limits] = await systemDb(
-        ctx,
-      ).batch([
+      const [
+        events,
+        sweep_runs,
+        dead_letters,
+        idempotency_keys,
+        oauth_states,
+        rate_limits,
+        mail_events,
+        mailbox_days,
+      ] = await systemDb(ctx).batch([
         repo.trimEvents(ago(30), ROWS),
         repo.trimSweepRuns(ago(30), ROWS),
         repo.trimDeadLetters(ago(14), ROWS),
         repo.trimIdempotencyKeys(ago(0), ROWS),
         repo.trimOauthStates(ago(1), ROWS),
         repo.trimRateLimits(ago(1), ROWS),
+        repo.trimMailEvents(ago(14), ROWS),
+        repo.trimMailboxDays(ago(90), ROWS),
       ])
-      const counts = { events, sweep_runs, dead_letters, idempotency_keys, oauth_states, rate_limits }
+      const counts = {
+        events,
+        sweep_runs,
+        dead_letters,
+        idempotency_keys,
+        oauth_states,
+        rate_limits,
+        mail_events,
+        mailbox_days,
+      }
       for (const [name, { rowCount }] of Object.entries(counts))
         removed[name as keyof typeof counts] += rowCount
       if (Object.values(counts).every(({ rowCount }) => rowCount < ROWS)) break

@@ -3,6 +3,7 @@ import type { Sweep } from '#kernel/sweep'
 import type { Ctx } from '#platform/context'
 import { SealedWithAnotherKey } from '#platform/crypto'
 import * as repo from '../repo'
+import { contextOf } from '../service/erasure-key'
 
 const LIMIT = 500
 
@@ -15,21 +16,26 @@ export const resealSecrets: Sweep<Ctx> = {
     const [rows] = await systemDb(ctx).batch([repo.listSealedOtherwise(present, LIMIT)])
     let resealed = 0
     let lost = 0
-    for (const { id, slack_webhook_sealed: before } of rows) {
-      if (before === null) continue
-      const context = `organization:${id}:slack`
-      const plain = await ctx.open(before, context).catch((error: unknown) => {
-        if (!(error instanceof SealedWithAnotherKey)) throw error
-        ctx.log.error('organization.secret_lost', error, { org_id: id })
-        return null
-      })
-      if (plain === null) {
-        // Neither key opens it. It is kept: the right key may come back.
-        lost++
-        continue
+    for (const { id, ...secrets } of rows) {
+      for (const [column, context] of [
+        ['slack_webhook_sealed', `organization:${id}:slack`],
+        ['erasure_key_sealed', contextOf(id)],
+      ] as const) {
+        const before = secrets[column]
+        if (before === null || before.startsWith(`${present}.`)) continue
+        const plain = await ctx.open(before, context).catch((error: unknown) => {
+          if (!(error instanceof SealedWithAnotherKey)) throw error
+          ctx.log.error('organization.secret_lost', error, { org_id: id, secret: column })
+          return null
+        })
+        if (plain === null) {
+          // Neither key opens it. It is kept: the right key may come back.
+          lost++
+          continue
+        }
+        await systemDb(ctx).batch([repo.replaceSealed(id, column, before, await ctx.seal(plain, context))])
+        resealed++
       }
-      await systemDb(ctx).batch([repo.replaceSealed(id, before, await ctx.seal(plain, context))])
-      resealed++
     }
     return { resealed, lost }
   },

@@ -13,11 +13,14 @@ import * as repo from '../repo/finish'
 import { gate, lockForGate } from '../repo/gate'
 import { pauseTransport, resumeTransport } from '../repo/transport-pause'
 import { newTrail } from '../repo/trail'
+import { hashRecipient } from '../service/hash-recipient'
 import { recordSent } from '../service/record-sent'
 import type { Delivery, Prepared, Transport } from '../transports/contract'
 import { findTransport, transports as allTransports } from '../transports/index'
 
 const payload = z.object({ org_id: z.uuid(), send_id: z.uuid() })
+
+const WAIT_SECONDS = 300
 
 /** Where a test lets a run die or hang. */
 export type Checkpoint = (
@@ -52,12 +55,14 @@ export function deliverSendJob(
           'claimed',
           fail('permanent', 'crashes', 'Every run of it died.').failure,
         )
+      const hash = await hashRecipient(ctx, send)
+      if (!hash.ok) return wait(ctx, send, hash.failure)
       const prepared = await transport.prepare(ctx, send)
       await checkpoint('prepare', send_id)
       if (!prepared.ok && prepared.failure.code === 'answered_by_a_person')
         return skip(ctx, send, prepared.failure.code)
       if (!prepared.ok) return refuse(ctx, transport, send, 'claimed', prepared.failure)
-      const passed = await passGate(ctx, transport, send, prepared.value)
+      const passed = await passGate(ctx, transport, send, { ...prepared.value, to_hash: hash.value })
       await checkpoint('gate', send_id)
       if (passed === null) return
       await finish(ctx, transport, passed.send, await deliverInTime(ctx, transport, passed), checkpoint)
@@ -77,7 +82,7 @@ async function passGate(
   ctx: Ctx,
   transport: Transport,
   send: ClaimedSend,
-  prepared: Prepared,
+  prepared: Prepared & { to_hash: string | null },
 ): Promise<Passed | null> {
   const { org_id, id: send_id, claim_token: token } = send
   const at = ctx.clock.now()
@@ -198,6 +203,18 @@ async function resume(ctx: Ctx, send: ClaimedSend): Promise<void> {
   const { transport } = send
   const [{ rows }] = await doorOf(ctx, send.org_id).batch([resumeTransport(transport)])
   if ((rows[0]?.resumed ?? 0) > 0) ctx.log.info('transport.resumed', { transport })
+}
+
+/** Nothing is wrong with the mail: later again, however often. */
+async function wait(ctx: Ctx, send: ClaimedSend, failure: Failure): Promise<void> {
+  await doorOf(ctx, send.org_id).batch([
+    repo.markScheduled(guardOf(send, 'claimed'), {
+      next_attempt_at: addSeconds(ctx.clock.now(), WAIT_SECONDS),
+      waits_because: failure.code,
+      burns_attempt: false,
+      error: errorOf(ctx, failure),
+    }),
+  ])
 }
 
 async function skip(ctx: Ctx, send: ClaimedSend, reason: string): Promise<void> {

@@ -15,6 +15,8 @@ export type ClaimedSend = SendFacts & {
   waits_because: string | null
   /** It is the one that tries a paused transport again, after a pause of so long; `null`: there is no pause. */
   paused_seconds: number | null
+  /** What erased addresses are suppressed by; `null`: nobody was erased in this organization. */
+  erasure_key_sealed: string | null
 }
 
 /**
@@ -77,5 +79,6 @@ export function claim(input: { org_id: string; send_id: string; token: string; n
     from verdict v where s.org_id = v.org_id and s.id = v.id
     returning s.id, s.org_id, s.kind, s.state, s.transport, s.mailbox_id, s.conversation_id, s.lead_id, s.automatic, v.from_email,
       s.to_email, s.to_name, s.subject, s.text, s.message_id, s.in_reply_to, s."references", s.created_by,
-      s.provider_draft_id, s.provider_thread_id, s.claim_token, s.attempts, s.waits_because, v.paused_seconds`)
+      s.provider_draft_id, s.provider_thread_id, s.claim_token, s.attempts, s.waits_because, v.paused_seconds,
+      (select o.erasure_key_sealed from organizations o where o.id = s.org_id) as erasure_key_sealed`)
 }

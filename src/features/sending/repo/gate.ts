@@ -1,7 +1,7 @@
 // claimed → sending | skipped: the only door to a provider. Past it, the mail counts as possibly sent until proven otherwise.
 import { sql } from 'drizzle-orm'
 import { raw } from '#db/client'
-import { contactKinds } from '../policy/outgoing-mail'
+import { contactKinds } from '#kernel/vocabulary'
 import { LEASE_SECONDS } from './claim'
 import { iso, type Trail, trailOf } from './trail'
 
@@ -60,6 +60,8 @@ export function gate(input: {
   token: string
   provider_draft_id: string | null
   provider_thread_id: string | null
+  /** Of the recipient, by the organization's key; `null`: nobody was erased there. */
+  to_hash: string | null
   now: Date
   trail: Trail
 }) {
@@ -70,7 +72,8 @@ export function gate(input: {
       select s.id, s.org_id, case
           when s.kind = any(${sql.param(contactKinds)}::text[]) and exists (
             select from suppressions x where x.org_id = s.org_id
-              and ((x.kind = 'email' and x.value_norm = s.to_email) or (x.kind = 'domain' and x.value_norm = s.to_domain)))
+              and ((x.kind = 'email' and x.value_norm = s.to_email) or (x.kind = 'domain' and x.value_norm = s.to_domain)
+                or (x.kind = 'email_hash' and x.value_norm = ${input.to_hash}::text)))
             then 'suppressed'
           when s.draft_id is not null and d.status is distinct from 'approved' then 'draft_not_approved'
           when not (${automaticReply}) then null
@@ -96,6 +99,9 @@ export function gate(input: {
             then 'domain_cap'
         end as refusal,
         case
+          -- The organization erased somebody for the first time since the claim: the next one brings the hash along.
+          when s.kind = any(${sql.param(contactKinds)}::text[]) and o.erasure_key_sealed is not null and ${input.to_hash}::text is null
+            then 'suppressions_unread'
           when s.transport <> 'mailbox' or m.status = 'connected' then null
           when m.status = 'paused' then 'mailbox_paused'
           else 'mailbox_reconnect_required'

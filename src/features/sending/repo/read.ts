@@ -3,7 +3,7 @@ import { q } from '#db/client'
 import { isBefore, newestFirst } from '#db/list'
 import { mailboxes } from '#db/schema/mailboxes'
 import { organizations } from '#db/schema/organizations'
-import { outbox_mails, sends } from '#db/schema/sending'
+import { outbox_mails, sends, suppressions } from '#db/schema/sending'
 import type { Cursor } from '#kernel/page'
 import type { SendKind, SendState } from '#kernel/vocabulary'
 
@@ -86,6 +86,14 @@ export function findOutgoing(id: string) {
     .innerJoin(organizations, eq(organizations.id, sends.org_id))
     .leftJoin(mailboxes, and(eq(mailboxes.org_id, sends.org_id), eq(mailboxes.id, sends.mailbox_id)))
     .where(and(eq(sends.id, id), inArray(sends.state, ['claimed', 'sending', 'unknown'])))
+}
+
+/** An erased address that is suppressed is known by its hash alone. */
+export function countHashed(hash: string) {
+  return q
+    .select({ count: sql<number>`count(*)::integer` })
+    .from(suppressions)
+    .where(and(eq(suppressions.kind, 'email_hash'), eq(suppressions.value_norm, hash)))
 }
 
 /** What a transport and the record of the outcome need. */

@@ -95,11 +95,12 @@ export type Answerable = {
   from_name: string | null
   message_subject: string | null
   suppressed: boolean
+  erasure_key_sealed: string | null
 }
 
 export function findAnswerable(input: { org_id: string; conversation_id: string }) {
   return raw<Answerable>(sql`
-    select v.id as conversation_id, v.mailbox_id, v.provider_thread_id, v.subject, o.undo_seconds,
+    select v.id as conversation_id, v.mailbox_id, v.provider_thread_id, v.subject, o.undo_seconds, o.erasure_key_sealed,
       c.email_norm as contact_email, c.name as contact_name,
       (select l.id from leads l where l.org_id = v.org_id and l.conversation_id = v.id order by l.received_at desc, l.id desc limit 1) as lead_id,
       n.message_id, n."references", n.from_email, n.from_name, n.subject as message_subject,

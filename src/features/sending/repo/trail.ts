@@ -2,8 +2,8 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { actorId } from '#kernel/actor'
 import type { EventType } from '#kernel/event'
+import { contactKinds } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
-import { contactKinds } from '../policy/outgoing-mail'
 
 export interface Trail {
   event_id: string

@@ -2,12 +2,14 @@ import { recordAudit, truncateIp } from '#features/audit'
 import { touchByPerson } from '#features/conversations'
 import type { Scope } from '#kernel/actor'
 import { addSeconds } from '#kernel/clock'
+import { normalizeEmail } from '#kernel/email-address'
 import { AppError, notFound } from '#kernel/errors'
 import type { Ctx } from '#platform/context'
 import { kick } from '#platform/outbox'
 import { findById } from '../repo/read'
 import * as repo from '../repo/schedule'
 import { newTrail } from '../repo/trail'
+import { isErasedSuppressed } from './hash-recipient'
 import { present } from './manage-sends'
 import { enqueueDelivery, scheduleReply } from './schedule-reply'
 
@@ -25,7 +27,9 @@ export async function answerConversation(
   if (!found) throw notFound('The conversation')
   const to = found.from_email ?? found.contact_email
   if (to === null) throw new AppError('unprocessable', 'Nobody in this conversation has an e-mail address.')
-  if (found.suppressed) throw new AppError('unprocessable', 'The recipient is on the suppression list.')
+  const erased = { org_id, to_email: normalizeEmail(to) ?? to, erasure_key_sealed: found.erasure_key_sealed }
+  if (found.suppressed || (await isErasedSuppressed(ctx, erased)))
+    throw new AppError('unprocessable', 'The recipient is on the suppression list.')
 
   const id = ctx.newId()
   const now = ctx.clock.now()

@@ -1,13 +1,8 @@
+import { contactKinds } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
 import { toBase64Url } from '#platform/crypto'
 import { replyAddress } from '#platform/reply-address'
-import {
-  composeMail,
-  contactKinds,
-  type OutgoingMail,
-  senderOf,
-  unsubscribableKinds,
-} from '../policy/outgoing-mail'
+import { composeMail, type OutgoingMail, senderOf, unsubscribableKinds } from '../policy/outgoing-mail'
 import { findOutgoing } from '../repo/read'
 import { unsubscribeUrl } from './link-unsubscribe'
 
