@@ -1,7 +1,8 @@
-// Files that the Worker serves itself instead of sending people's browsers to a CDN.
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+// Files that the Worker serves itself: the script that draws the form on other pages, and what would else come from a CDN.
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { buildSync } from 'esbuild'
 
 const require = createRequire(import.meta.url)
 
@@ -21,5 +22,21 @@ export function buildAssets(root: string): string {
     mkdirSync(dirname(target), { recursive: true })
     copyFileSync(source, target)
   }
+  writeFileSync(join(directory, 'embed.js'), buildEmbed(root))
   return directory
+}
+
+/** One small classic script, for every browser since 2023: constructable style sheets and color-mix set that date. */
+export function buildEmbed(root: string): Uint8Array {
+  const { outputFiles } = buildSync({
+    entryPoints: [join(root, 'src', 'embed', 'embed.ts')],
+    bundle: true,
+    minify: true,
+    format: 'iife',
+    target: 'es2022',
+    write: false,
+  })
+  const [script] = outputFiles
+  if (!script) throw new Error('The embeddable script was not built')
+  return script.contents
 }

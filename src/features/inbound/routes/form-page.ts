@@ -58,7 +58,7 @@ export function formPage(
     html`${form.name === null ? '' : html`<p class="by">${form.name}</p>`}
 <h1>${texts.title}</h1>
 ${problem === undefined ? '' : summary(problem.general, errors, new Set([...drawn, ...others.map(([name]) => name)]))}
-<form method="post" action="/lead/${form.slug}?lang=${form.language}" accept-charset="utf-8">
+<form method="post" action="/lead/${form.slug}?lang=${form.language}" accept-charset="utf-8" enctype="multipart/form-data">
 ${formFields.map((field) => drawField(field, texts, typed.get(field.name) ?? '', messageFor(errors, field.name)))}
 ${others.map(([name, value]) => drawOther(name, value, messageFor(errors, name)))}
 <div class="hp" aria-hidden="true"><label for="${HONEYPOT}">${texts.leave_empty}</label>
