@@ -6,13 +6,13 @@ import { contactRoutes } from '#features/contacts'
 import { conversationRoutes } from '#features/conversations'
 import { draftRoutes } from '#features/drafting'
 import { healthRoutes } from '#features/health'
-import { formRoutes, inboundLeadRoutes, siteTokenRoutes } from '#features/inbound'
+import { channelRoutes, formRoutes, inboundLeadRoutes, siteTokenRoutes } from '#features/inbound'
 import { leadRoutes } from '#features/leads'
 import { mailboxRootRoutes, mailboxRoutes } from '#features/mailboxes'
 import { notificationRoutes } from '#features/notifications'
 import { operationsRoutes } from '#features/operations'
 import { organizationRoutes } from '#features/organizations'
-import { sendRoutes } from '#features/sending'
+import { mailTemplateRoutes, postmarkEventRoutes, sendRoutes } from '#features/sending'
 import { apiConventions } from '#http/conventions'
 import { createDocs } from '#http/docs'
 import { onError, onNotFound } from '#http/errors'
@@ -27,6 +27,7 @@ import { sweeps } from '#registry/sweeps'
 const api = createRouter()
   .route('/', auditRoutes)
   .route('/', authRoutes)
+  .route('/', channelRoutes)
   .route('/', contactRoutes)
   .route('/', conversationRoutes)
   .route('/', draftRoutes)
@@ -35,6 +36,8 @@ const api = createRouter()
   .route('/', notificationRoutes)
   .route('/', organizationRoutes)
   .route('/', sendRoutes)
+  .route('/', postmarkEventRoutes)
+  .route('/', mailTemplateRoutes)
   .route('/', siteTokenRoutes)
 
 const docs = createDocs()
