@@ -1,6 +1,7 @@
 import { inboundIntake } from '#features/inbound'
+import { mailEventIntake } from '#features/sending'
 import type { IntakeKind } from '#kernel/intake'
 import type { Ctx } from '#platform/context'
 
 /** What comes in from outside and is kept while the database is down. */
-export const intakes: readonly IntakeKind<Ctx>[] = [inboundIntake]
+export const intakes: readonly IntakeKind<Ctx>[] = [inboundIntake, mailEventIntake]

@@ -3,7 +3,7 @@ import { bufferIntakeJob } from '#features/inbound'
 import { renewWatch, syncMailbox } from '#features/mailboxes'
 import { postNotice } from '#features/notifications'
 import { applyRetention } from '#features/operations'
-import { deliverSend, reconcileSend } from '#features/sending'
+import { deliverSend, reconcileSend, settleSend } from '#features/sending'
 import type { AppJob } from '#platform/context'
 import { relayJob } from '#platform/outbox'
 import { intakes } from './intakes'
@@ -18,6 +18,7 @@ export const jobs: readonly AppJob[] = [
   postNotice,
   deliverSend,
   reconcileSend,
+  settleSend,
   draftReply,
   returnDraft,
   retireDrafts,

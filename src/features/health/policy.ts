@@ -40,6 +40,9 @@ export const features = {
   openai: ['OPENAI_API_KEY'],
   slack: ['SLACK_WEBHOOK_URL'],
   mail: ['FROM_EMAIL'],
+  postmark: ['POSTMARK_SERVER_TOKEN', 'FROM_EMAIL'],
+  postmark_webhooks: ['WEBHOOK_USERNAME', 'WEBHOOK_PASSWORD'],
+  smtp: ['SMTP_HOST', 'FROM_EMAIL'],
   console: ['FRONTEND_URL'],
 } as const
 export type FeatureName = keyof typeof features

@@ -1,4 +1,5 @@
 import { instantOut, z } from '#http/openapi'
+import { transportNames } from '#kernel/vocabulary'
 import { type FeatureName, features, healthStatuses } from './policy'
 
 const status = z.enum(healthStatuses).openapi({ description: '`waking`: slow, and well' })
@@ -37,6 +38,24 @@ const provider = z
   })
   .openapi('ProviderHealth')
 
+const transportPause = z
+  .object({
+    transport: z.enum(transportNames),
+    code: z.string().openapi({ example: 'account_refused' }),
+    message: z.string(),
+    paused_at: z.iso.datetime({ offset: true }),
+    next_try_at: z.iso.datetime({ offset: true }),
+  })
+  .openapi('TransportPause')
+
 export const providersHealth = z
-  .object({ ai_provider: z.string(), mail_transport: z.string(), providers: z.array(provider) })
+  .object({
+    ai_provider: z.string(),
+    mail_transport: z.string(),
+    providers: z.array(provider),
+    paused_transports: z.array(transportPause).nullable().openapi({
+      description:
+        'Transports whose account is refused: mails wait for the next try. Null while the database does not answer',
+    }),
+  })
   .openapi('ProvidersHealth')

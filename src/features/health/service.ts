@@ -1,3 +1,4 @@
+import { listPausedTransports } from '#features/sending'
 import type { Ctx } from '#platform/context'
 import { type HealthStatus, isConfined, judgeLatency, type LoginRole, reportFeatures, worst } from './policy'
 import * as repo from './repo'
@@ -31,10 +32,15 @@ async function findLogin(ctx: Ctx): Promise<LoginRole | null> {
   }
 }
 
-export function checkProviders({ config }: Ctx) {
+export async function checkProviders(ctx: Ctx) {
+  const { config } = ctx
   return {
     ai_provider: config.AI_PROVIDER,
     mail_transport: config.MAIL_TRANSPORT,
     providers: reportFeatures(config),
+    paused_transports: await listPausedTransports(ctx).catch((error: unknown) => {
+      ctx.log.error('health.transports', error)
+      return null
+    }),
   }
 }
