@@ -1,4 +1,5 @@
 export { suspectInjection } from './policy/injection'
+export { channelRoutes } from './routes/channels'
 export { formRoutes } from './routes/form'
 export { inboundLeadRoutes } from './routes/leads'
 export { siteTokenRoutes } from './routes/site-tokens'

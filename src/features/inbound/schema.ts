@@ -1,4 +1,4 @@
-import { emailField, lineField } from '#http/fields'
+import { emailField, instantField, lineField } from '#http/fields'
 import { instantOut, pageOf, z } from '#http/openapi'
 import { HONEYPOT, RENDER_TOKEN, TURNSTILE } from './policy/form-fields'
 import { languages } from './policy/form-texts'
@@ -177,3 +177,67 @@ export const siteTokenPage = pageOf(siteTokenOut).openapi('SiteTokenPage')
 export const createdSiteToken = siteTokenOut
   .extend({ token: z.string().openapi({ description: 'Shown this once', example: 'inlet_site_…' }) })
   .openapi('CreatedSiteToken')
+
+// Channels and routed mail
+
+export const channelParam = z.object({
+  channel: z
+    .string()
+    .max(50)
+    .openapi({
+      param: { name: 'channel', in: 'path' },
+      description: 'email, whatsapp, sms, instagram, telegram, webchat or generic',
+      example: 'whatsapp',
+    }),
+})
+
+export const channelMessage = z
+  .strictObject({
+    message_id: lineField(255).openapi({ description: 'By which the channel tells its messages apart' }),
+    from: lineField(320).openapi({
+      description: 'An address, a number, a user name or an id: who the sender is on this channel',
+    }),
+    from_name: line(200).optional(),
+    subject: line(998).optional(),
+    body: z.string().max(262_144),
+    sent_at: instantField.optional().openapi({
+      description: 'When it was sent, as its sender says; deadlines run from when it reached us',
+    }),
+  })
+  .openapi('ChannelMessage', {
+    example: {
+      message_id: 'wamid.HBgLNDQ3OTQ2MDAwMA',
+      from: '+44 20 7946 0000',
+      from_name: 'Ada',
+      body: 'What do 10 seats cost?',
+      sent_at: '2026-11-20T09:30:00Z',
+    },
+  })
+export type ChannelMessage = z.infer<typeof channelMessage>
+
+export const receivedMessage = z
+  .object({
+    status: z
+      .enum(['received', 'duplicate', 'queued'])
+      .openapi({ description: 'queued: kept safe while the database is down' }),
+    message_id: z.uuid().optional().openapi({ description: 'Ours; not known yet while it is queued' }),
+    lead_id: z.uuid().optional(),
+  })
+  .openapi('ReceivedMessage', {
+    example: {
+      status: 'received',
+      message_id: '0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a11',
+      lead_id: '0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a12',
+    },
+  })
+export type ReceivedMessage = z.infer<typeof receivedMessage>
+
+export const receivedMail = z
+  .object({
+    status: z.enum(['received', 'duplicate', 'queued', 'unrouted', 'ignored']).openapi({
+      description:
+        'unrouted: kept for the operator, because nothing tells which organization it is for; ignored: a test of the webhook',
+    }),
+  })
+  .openapi('ReceivedMail', { example: { status: 'received' } })
+export type ReceivedMail = z.infer<typeof receivedMail>
