@@ -36,9 +36,11 @@ textarea{min-height:8em;resize:vertical}
 button{font:inherit;font-weight:600;color:var(--inlet-on-accent,#fff);background:var(--inlet-accent,#1f4fd1);border:0;border-radius:.5em;padding:.75em 1.4em;justify-self:start;cursor:pointer}
 button:disabled{opacity:.6;cursor:wait}
 :focus-visible{outline:3px solid var(--inlet-accent,#1f4fd1);outline-offset:2px}
+[aria-invalid]{border-color:#d33}
 p{margin:0}
-p:empty{display:none}
-.bad{border-left:4px solid #d33;padding-left:.75em}`
+p:focus{outline:0}
+.ok,.bad{border-left:4px solid var(--inlet-accent,#1f4fd1);padding:.25em .75em}
+.bad{border-color:#d33}`
 
 const wait = (seconds: number) => new Promise((done) => setTimeout(done, seconds * 1000))
 
@@ -113,9 +115,9 @@ function bind(
     )
   }
 
-  const say = (text = '', bad = false) => {
+  const say = (text = '', look = 'bad') => {
     status.textContent = text
-    status.className = bad ? 'bad' : ''
+    status.className = look
   }
   let key = ''
   let sent = ''
@@ -140,7 +142,7 @@ function bind(
     busy = true
     for (const field of form.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid')
     if (button) button.disabled = true
-    say(texts['sending'])
+    say(texts['sending'], '')
     const answer = await ask(url, {
       method: 'POST',
       body,
@@ -152,7 +154,7 @@ function bind(
     if (button) button.disabled = false
     const said = await answer?.json().catch(() => undefined)
     if (answer?.ok) {
-      say(texts['thanks'])
+      say(texts['thanks'], 'ok')
       form.dispatchEvent(new CustomEvent('inlet:sent', { bubbles: true, composed: true, detail: said }))
       form.reset()
       sent = ''
@@ -166,10 +168,10 @@ function bind(
     const path = said?.errors?.[0]?.path
     const field = path ? form.elements.namedItem(path) : null
     if (answer?.status === 429)
-      say(texts['wait']?.replace('{seconds}', answer.headers.get('Retry-After') ?? '60'), true)
-    else if (!answer || answer.status > 499) say(texts['retry'], true)
-    else if (path === TOKEN) say(texts['challenge'], true)
-    else say(path === 'email' ? texts['wrong_email'] : field ? texts['wrong_field'] : texts['failed'], true)
+      say(texts['wait']?.replace('{seconds}', answer.headers.get('Retry-After') ?? '60'))
+    else if (!answer || answer.status > 499) say(texts['retry'])
+    else if (path === TOKEN) say(texts['challenge'])
+    else say(path === 'email' ? texts['wrong_email'] : field ? texts['wrong_field'] : texts['failed'])
     if (field instanceof HTMLElement) {
       field.setAttribute('aria-invalid', 'true')
       field.focus()

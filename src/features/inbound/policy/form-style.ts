@@ -17,6 +17,7 @@ input,textarea{display:block;width:100%;font:inherit;color:inherit;background:tr
 textarea{min-height:9.5rem;resize:vertical}
 [aria-invalid=true]{border-color:var(--bad);box-shadow:0 0 0 1px var(--bad)}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+[tabindex="-1"]:focus{outline:0}
 .error{margin:.35rem 0 0;color:var(--bad);font-size:.9rem;font-weight:600}
 .summary{margin:1.5rem 0 0;padding:1rem 1.15rem;border:1px solid var(--bad);border-left-width:.35rem;border-radius:.6rem;background:var(--badbg)}
 .summary p{margin:0;font-weight:600}
