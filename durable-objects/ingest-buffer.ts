@@ -1,11 +1,11 @@
 // One object per organization (more of them under load) for what could not be stored: sealed, in SQLite, until it can be.
 import { DurableObject } from 'cloudflare:workers'
+import type { BufferState } from '#kernel/intake'
 import type { Cursor } from '#kernel/page'
 import { mergePatch } from '#kernel/merge-patch'
 import { type Ctx, createContext } from '#platform/context'
 import {
   type BufferedItem,
-  type BufferState,
   type BufferStats,
   type FlushReport,
   type IngestBufferPort,

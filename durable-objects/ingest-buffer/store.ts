@@ -1,7 +1,7 @@
 // The rows of one buffer. Every function is one synchronous step of the object's SQLite: nothing comes in between.
-import type { Destination } from '#kernel/intake'
+import type { BufferState, Destination } from '#kernel/intake'
 import type { Cursor } from '#kernel/page'
-import type { BufferedItem, BufferState, BufferStats, Refusal, SealedItem } from '#platform/ingest-buffer'
+import type { BufferedItem, BufferStats, Refusal, SealedItem } from '#platform/ingest-buffer'
 import { BATCH_BYTES, BATCH_ITEMS, DEAD_KEPT_MS, PART_CHARS, WAITS_MS } from './policy'
 
 interface Row extends Record<string, SqlStorageValue> {

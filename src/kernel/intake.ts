@@ -28,3 +28,7 @@ export interface IntakeKind<C> {
    */
   store(ctx: C, destination: Destination, items: readonly IntakeItem[]): Promise<IntakeResult[]>
 }
+
+/** An item in the buffer waits to be stored, or is dead: refused, or too old. */
+export const bufferStates = ['waiting', 'dead'] as const
+export type BufferState = (typeof bufferStates)[number]

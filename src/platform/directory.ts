@@ -47,8 +47,8 @@ export function keepInDirectory(
   row: {
     id: string
     slug: string
-    form_allowed_origins?: string[]
-    form_redirect_url?: string | null
+    form_allowed_origins?: string[] | undefined
+    form_redirect_url?: string | null | undefined
     updated_at: Date
   },
 ): void {

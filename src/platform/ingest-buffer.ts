@@ -1,5 +1,5 @@
 // The typed port to the IngestBuffer objects: what could not be stored lies there, sealed, until the database takes it.
-import type { Destination } from '#kernel/intake'
+import type { BufferState, Destination } from '#kernel/intake'
 import type { Cursor } from '#kernel/page'
 import type { Slot } from './rate-limit'
 
@@ -30,9 +30,6 @@ export function sealContext(id: string): string {
 export type PutAnswer =
   | { outcome: 'kept' | 'known' | 'key_reused' | 'full' | 'oversized' }
   | { outcome: 'rate_limited'; wait_seconds: number }
-
-export const bufferStates = ['waiting', 'dead'] as const
-export type BufferState = (typeof bufferStates)[number]
 
 /** What may be shown of an item without opening it. */
 export interface BufferedItem {
@@ -108,6 +105,12 @@ export const SHARDS = 8
 /** Shard 0 is the organization's own object. */
 export function bufferName(base: string, shard: number): string {
   return shard === 0 ? base : `${base}/${shard}`
+}
+
+/** Whose buffer it is; null for what nobody could tell. */
+export function organizationOf(name: string): string | null {
+  const [base = UNROUTED] = name.split('/')
+  return base === UNROUTED ? null : base
 }
 
 export function openIngestBuffers(namespace: DurableObjectNamespace): IngestBuffers {

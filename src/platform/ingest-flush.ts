@@ -113,3 +113,8 @@ export async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<
   }
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, left.length) }, worker))
 }
+
+/** Every buffer that may hold anything: what the directory knows, and what this isolate has just put to. */
+export async function knownBuffers(ctx: Ctx): Promise<string[]> {
+  return [...new Set([...(await ctx.directory.busyBuffers()), ...usedBy(ctx).names])]
+}

@@ -93,6 +93,23 @@ export function judgeBacklog(backlog: Backlog, latency_ms: number): Record<strin
   }
 }
 
+const INGEST_LATE_SECONDS = 600
+
+/** `null`: the buffers cannot be asked. What waits is safe where it is; a person has to look at what died, or waits long. */
+export function judgeIngest(
+  stats: { depth: number; dead: number; oldest_age_seconds: number; unreachable: number } | null,
+  latency_ms: number,
+): Check {
+  if (stats === null) return { status: 'warning', latency_ms, counts: { unreachable: 1 } }
+  const { depth, dead, oldest_age_seconds, unreachable } = stats
+  const isLate = oldest_age_seconds > INGEST_LATE_SECONDS
+  return {
+    status: dead > 0 || unreachable > 0 || isLate ? 'warning' : 'ok',
+    latency_ms,
+    counts: { depth, dead, oldest_age_seconds, unreachable },
+  }
+}
+
 /** Sweeps that have not ended well within two of their turns. */
 export function lateSweeps(
   sweeps: readonly { name: string; cron: string }[],

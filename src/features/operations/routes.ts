@@ -11,6 +11,7 @@ import { createRoute, idParam, jsonBody, operatorSecurity, responses } from '#ht
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
 import type { AppJob } from '#platform/context'
+import { queueRoutes } from './routes/queue'
 import * as schema from './schema'
 import * as service from './service'
 
@@ -125,6 +126,7 @@ const health = createRoute({
 /** The registries come in from above: a feature does not know what the whole system runs. */
 export function operationsRoutes({ sweeps, jobs }: { sweeps: service.Sweeps; jobs: readonly AppJob[] }) {
   return createRouter()
+    .route('/', queueRoutes)
     .openapi(listClients, async (c) => {
       const { cursor, ...page } = c.req.valid('query')
       return c.json(await service.listClients(c.get('ctx'), { ...page, after: readCursor(cursor) }), 200)

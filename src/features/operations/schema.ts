@@ -1,6 +1,7 @@
 import { leadDetailOut, leadOut } from '#features/leads'
 import { organizationOut } from '#features/organizations'
-import { instantOut, offsetQuery, pageOf, z } from '#http/openapi'
+import { instantOut, offsetQuery, pageOf, pageQuery, z } from '#http/openapi'
+import { bufferStates } from '#kernel/intake'
 import { leadStatuses } from '#kernel/vocabulary'
 import { checkStatuses, sweepStatuses } from './policy'
 
@@ -107,3 +108,111 @@ export const operationsHealth = z
     checked_at: instantOut,
   })
   .openapi('OperationsHealth')
+
+const bufferState = z
+  .enum(bufferStates)
+  .openapi({ description: '`dead`: it was refused, or waited too long' })
+const refusal = z.object({ code: z.string(), where: z.string().nullable() }).openapi('IngestRefusal', {
+  description: 'Why it was not stored: a SQLSTATE or a word, and the constraint or column. No value.',
+  example: { code: '23514', where: 'messages_channel' },
+})
+
+const destination = z
+  .union([
+    z.strictObject({ org_id: z.uuid() }),
+    z.strictObject({ slug: z.string().min(1).max(100) }),
+    z.strictObject({ send_id: z.uuid() }),
+  ])
+  .openapi('IngestDestination', { example: { org_id: '0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a11' } })
+
+export const queueStats = z
+  .object({
+    depth: z.int().openapi({ description: 'What waits to be stored' }),
+    oldest_age_seconds: z.int(),
+    dead: z.int(),
+    attempts: z.int().openapi({ description: 'Of the item that was tried most, of those that wait' }),
+    bytes: z.int(),
+    buffers: z.int(),
+    unreachable: z.int().openapi({ description: 'Buffers that did not answer, and are not counted' }),
+    breaker: z
+      .enum(['closed', 'open', 'probing'])
+      .openapi({ description: 'Of the isolate that answers: open while its database does not' }),
+  })
+  .openapi('IngestQueueStats', {
+    example: {
+      depth: 12,
+      oldest_age_seconds: 95,
+      dead: 0,
+      attempts: 4,
+      bytes: 9120,
+      buffers: 1,
+      unreachable: 0,
+      breaker: 'open',
+    },
+  })
+
+export const queueFlushed = z
+  .object({
+    buffers: z.int(),
+    stored: z.int(),
+    known: z.int().openapi({ description: 'They were in the database already' }),
+    dead: z.int(),
+    waiting: z.int(),
+    unreachable: z.int(),
+  })
+  .openapi('IngestQueueFlushed')
+
+export const clearQuery = z
+  .object({
+    confirm: z.coerce.number().int().min(0).openapi({ example: 12 }),
+    state: z.enum(bufferStates).default('waiting'),
+  })
+  .openapi('IngestClearQuery')
+
+export const queueQuery = pageQuery
+  .extend({ state: z.enum(bufferStates).optional() })
+  .openapi('IngestQueueQuery')
+
+const queueItem = z
+  .object({
+    id: z.uuid(),
+    kind: z.string(),
+    destination,
+    state: bufferState,
+    received_at: instantOut,
+    attempts: z.int(),
+    next_attempt_at: instantOut.nullable(),
+    last_error: refusal.nullable(),
+    dead_at: instantOut.nullable(),
+    bytes: z.int(),
+  })
+  .openapi('IngestItem')
+export const queueItemPage = pageOf(queueItem).openapi('IngestItemPage')
+export const queueItemDetail = queueItem
+  .extend({ payload: z.record(z.string(), z.unknown()).nullable() })
+  .openapi('IngestItemDetail')
+
+export const queueCleared = z
+  .object({
+    removed: z.int(),
+    left: z.int().openapi({ description: 'Of buffers that changed in the very moment' }),
+    items: z.array(queueItem).openapi({ description: 'The first 1,000' }),
+  })
+  .openapi('IngestQueueCleared')
+
+export const queueRepair = z
+  .strictObject({
+    patch: z.record(z.string(), z.unknown()).optional(),
+    destination: destination.optional(),
+  })
+  .openapi('IngestRepair', { example: { patch: { contact: { email: 'ada@buyer.test' } } } })
+
+export const queueReplayed = z
+  .object({
+    id: z.uuid(),
+    outcome: z.enum(['stored', 'known', 'waiting', 'dead']),
+    error: refusal.nullable(),
+  })
+  .openapi('IngestReplayed', {
+    example: { id: '0190a5e2-7c3b-8b8e-9c3e-0f6f2f6c1a11', outcome: 'stored', error: null },
+  })

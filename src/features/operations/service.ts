@@ -21,6 +21,7 @@ import { keepInDirectory } from '#platform/directory'
 import { runSweep } from '#platform/scheduler'
 import { judgeBacklog, lateSweeps, nextRun, statusOf, worst } from './policy'
 import * as repo from './repo'
+import { checkIngest } from './service/manage-queue'
 
 export async function listClients(ctx: Ctx, { limit, offset, after }: repo.PageRequest) {
   const [rows, [counted]] = await systemDb(ctx).batch([
@@ -174,13 +175,17 @@ export async function retryLetter(ctx: Ctx, jobs: readonly AppJob[], id: string)
 export async function readHealth(ctx: Ctx, sweeps: Sweeps) {
   const now = ctx.clock.now()
   const started = performance.now()
-  const [counted, successes] = await systemDb(ctx).batch([repo.countBacklog(now), repo.listLastSuccesses()])
+  const [[counted, successes], ingest] = await Promise.all([
+    systemDb(ctx).batch([repo.countBacklog(now), repo.listLastSuccesses()]),
+    checkIngest(ctx),
+  ])
   const latency_ms = Math.round(performance.now() - started)
   const backlog = counted.rows[0]?.backlog
   if (!backlog) throw new AppError('unavailable', 'The database did not answer as it should.')
   const late_sweeps = lateSweeps(sweeps, new Map(successes.map((row) => [row.name, row.scheduled_at])), now)
   const checks = {
     ...judgeBacklog(backlog, latency_ms),
+    ingest,
     sweeps: {
       status: late_sweeps.length > 0 ? ('warning' as const) : ('ok' as const),
       latency_ms,
