@@ -62,7 +62,8 @@ export function refusalOf(error: unknown): Refusal | undefined {
   return { code: error.code, where: error.constraint ?? null }
 }
 
-async function keep(
+/** Without asking the database: it is down, or nothing can be stored of the item as it is (`refused`). Throws as `accept`. */
+export async function keep(
   ctx: Ctx,
   intake: Intake,
   refused?: Refusal,

@@ -51,7 +51,7 @@ function doorTo(ctx: Ctx, destination: Destination): Door {
   return ctx.db.bySend(destination.send_id)
 }
 
-function toInput(ctx: Ctx, { id, received_at, payload }: IntakeItem): repo.Ingest {
+export function toInput(ctx: Ctx, { id, received_at, payload }: IntakeItem): repo.Ingest {
   // It was counted when it came in.
   const { rate_limits: _counted, lead_key, ids, message, ...given } = payload as Payload
   return {
@@ -69,7 +69,7 @@ function toInput(ctx: Ctx, { id, received_at, payload }: IntakeItem): repo.Inges
   }
 }
 
-function toResult(outcome: repo.ManyOutcome | undefined): IntakeResult {
+export function toResult(outcome: repo.ManyOutcome | undefined): IntakeResult {
   switch (outcome?.outcome) {
     case 'created':
       return { outcome: 'stored' }
