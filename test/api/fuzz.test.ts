@@ -64,7 +64,7 @@ let stage: Promise<Stage> | undefined
 const setStage = () => (stage ??= build())
 
 async function build(): Promise<Stage> {
-  const world = createWorld()
+  const world = createWorld({ WEBHOOK_USERNAME: 'hook', WEBHOOK_PASSWORD: 'hook-password' })
   const [mine, other] = [await world.organization(), await world.organization({ name: SECRET })]
   const ids = [
     ...(await furnish(world, mine, 'ada')),
@@ -204,10 +204,11 @@ async function judge(
 ): Promise<void> {
   const scheme = operation.security?.flatMap((entry) => Object.keys(entry))[0]
   const token = scheme === 'operator' ? operator : scheme === 'siteToken' ? site : owner
+  const basic = scheme === 'webhook' ? { Authorization: `Basic ${btoa('hook:hook-password')}` } : {}
   const response = await world.request(method, asked.path, {
-    headers: asked.headers,
+    headers: { ...asked.headers, ...basic },
     ...(asked.body === undefined ? {} : { body: asked.body }),
-    ...(scheme === undefined ? {} : { token }),
+    ...(scheme === undefined || scheme === 'webhook' ? {} : { token }),
   })
   world.queued.splice(0)
   const text = await response.text()

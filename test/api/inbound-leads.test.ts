@@ -481,6 +481,8 @@ describe('the token', () => {
 })
 
 describe('while the database is down', () => {
+  const flush = (world: World, org: TestOrganization) => world.ctx().ingest(org.id).flush(world.clock.now())
+
   it('a lead is taken in under the id that it will have, and 422 is still said to another body', async () => {
     const world = createWorld()
     const { token } = await site(world)
@@ -495,6 +497,59 @@ describe('while the database is down', () => {
     expect([other.status, other.body.code]).toEqual([422, 'unprocessable'])
     const later = await post(world, token, lead, keyed('outage'))
     expect([later.status, later.body.leadId]).toEqual([201, kept.body.leadId])
+  })
+
+  it('a lead is stored when it answers again, as it came and when it came, and a retry is told so', async () => {
+    const world = createWorld()
+    const { org, id, token } = await site(world)
+    const down = createWorld(NOWHERE)
+    const body = {
+      ...lead,
+      source: 'shop',
+      page_url: 'https://www.example.com/',
+      utm: { source: 'mail' },
+      consent: { terms: true },
+      custom: { seats: 10 },
+    }
+    const kept = await post(down, token, body, { ...keyed('outage'), 'X-Request-Id': 'request-7' })
+    world.clock.advance(3600)
+    expect(await flush(world, org)).toMatchObject({ stored: 1, waiting: 0 })
+    const [[row], [entry]] = await world.sql(
+      q.select().from(leads).where(eq(leads.org_id, org.id)),
+      q
+        .select()
+        .from(audit_logs)
+        .where(and(eq(audit_logs.org_id, org.id), eq(audit_logs.entity, 'lead'))),
+    )
+    expect(row).toMatchObject({
+      id: kept.body.leadId,
+      received_at: new Date(kept.body.timestamp),
+      source: 'shop',
+      page_url: 'https://www.example.com/',
+      utm: { source: 'mail' },
+      consent: { terms: true },
+      custom: { seats: 10 },
+    })
+    expect(entry).toMatchObject({ actor_id: `site-token:${id}`, request_id: 'request-7' })
+    const again = await post(world, token, body, keyed('outage'))
+    expect([again.status, again.body]).toEqual([200, { ...kept.body, status: 'received' }])
+  })
+
+  it('what a token let in before it was revoked still counts; what came after is a dead letter', async () => {
+    const world = createWorld()
+    const { org, id, token } = await site(world)
+    const down = createWorld(NOWHERE)
+    const before = await post(down, token, lead, keyed('before'))
+    await revoke(world, org, id)
+    const after = await post(down, token, lead, keyed('after'))
+    expect([before.status, after.status]).toEqual([202, 202])
+    expect(await flush(world, org)).toMatchObject({ stored: 1, dead: 1, waiting: 0 })
+    expect((await leadsOf(world, org)).map((row) => row.id)).toEqual([before.body.leadId])
+    const [letter] = await world.ctx().ingest(org.id).list('dead', 10, null)
+    expect([letter?.id, letter?.last_error]).toEqual([
+      after.body.leadId,
+      { code: 'unauthenticated', where: null },
+    ])
   })
 
   it('a forged token is still refused, and one that only the database knows is told to come again', async () => {
