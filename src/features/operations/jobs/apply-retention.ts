@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import { recordAudit } from '#features/audit'
 import type { Job } from '#kernel/job'
-import type { Ctx } from '#platform/context'
+import type { Ctx, Door } from '#platform/context'
 import * as repo from '../repo'
 
 const payload = z.object({ org_id: z.uuid() })
@@ -48,8 +48,7 @@ async function removeExpired(
     let after: repo.Expired['last'] | null = null
     for (;;) {
       if (removed.size > 0 && performance.now() - started >= run_ms) return false
-      const [answer] = await door.batch([repo.applyRetention({ table, now: ctx.clock.now(), rows, after })])
-      const result: repo.Expired | undefined = answer.rows[0]?.result
+      const result = await removeSome(door, { table, now: ctx.clock.now(), rows, after })
       for (const [name, count] of Object.entries(result?.removed ?? {}))
         if (count > 0) removed.set(name, (removed.get(name) ?? 0) + count)
       if (!result?.last || result.examined < rows) break
@@ -57,6 +56,14 @@ async function removeExpired(
     }
   }
   return true
+}
+
+async function removeSome(
+  door: Door,
+  some: Parameters<typeof repo.applyRetention>[0],
+): Promise<repo.Expired | undefined> {
+  const [answer] = await door.batch([repo.applyRetention(some)])
+  return answer.rows[0]?.result
 }
 
 /** How many of what, and nothing of what they were. */
