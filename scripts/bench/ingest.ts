@@ -39,7 +39,7 @@ const NAMES = {
 } as const
 type Name = keyof typeof NAMES
 
-export interface Flushed {
+interface Flushed {
   items: number
   /** Of what was accepted while the database was away, how many leads there are afterwards. */
   stored: number
@@ -161,7 +161,7 @@ function variantsAt(
   return named.map(([name, variant]) => ({ name: keyOf(name, concurrency), concurrency, ...variant }))
 }
 
-export function leadRequest(token: string): string {
+function leadRequest(token: string): string {
   return [
     'POST /inbound/leads HTTP/1.1',
     'Host: inlet.test',

@@ -52,7 +52,7 @@ export function printIngest({ peers, rows_written, rows, ratios, leads, flushed,
   if (more.first_error !== null) note(red(`The first error: ${more.first_error}`))
 }
 
-export function variantTable(rows: VariantRow[]): void {
+function variantTable(rows: VariantRow[]): void {
   table(
     ['request', 'c', 'req/s', '[min–max]', 'p50 ms', 'p99 ms', 'CPU ms: server', 'gateway', 'postgres', ''],
     rows.map(({ name, concurrency, rate, p50, p99, cpu, errors }) => [
@@ -70,7 +70,7 @@ export function variantTable(rows: VariantRow[]): void {
   )
 }
 
-export function ratioTable(ratios: RatioRow[]): void {
+function ratioTable(ratios: RatioRow[]): void {
   table(
     ['ratio, round by round', 'c', 'median', '[min–max]', 'CPU', '[min–max]', 'goal'],
     ratios.map((row) => [
@@ -85,7 +85,7 @@ export function ratioTable(ratios: RatioRow[]): void {
   )
 }
 
-export function noteForeign(foreign: number | null): void {
+function noteForeign(foreign: number | null): void {
   const share = foreign === null ? 'n/a' : `${Math.round(foreign * 100)} %`
   note(`Other processes used ${share} of the machine in the median window: only ratios compare between runs.`)
 }
@@ -159,7 +159,7 @@ export function heading(title: string, what: string): void {
   say(`${bold(title)}  ${dim(what)}`)
 }
 
-export function note(text: string): void {
+function note(text: string): void {
   say(`  ${text}`)
 }
 

@@ -75,8 +75,8 @@ it('takes every lead of a form while Postgres hangs and the Worker is killed onc
   await goesThrough({
     name: 'hanging',
     door: 'form',
-    leads: Math.ceil(LEADS / 2),
-    milliseconds: OUTAGE_MS / 2,
+    leads: LEADS,
+    milliseconds: OUTAGE_MS,
     begin: async () => {
       frozen = [postgres.pid, ...childrenOf(postgres.pid)]
       for (const pid of frozen) signal(pid, 'SIGSTOP')
