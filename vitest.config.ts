@@ -1,5 +1,9 @@
-import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { trustedCertificates } from './test/support/certificates.ts'
+
+// Miniflare reads once, when it is loaded, whom workerd trusts beside the browsers' authorities.
+process.env['NODE_EXTRA_CA_CERTS'] = trustedCertificates(process.env['NODE_EXTRA_CA_CERTS'])
+const { cloudflareTest } = await import('@cloudflare/vitest-plugin')
 
 // Pure files run in node in milliseconds; what needs the runtime runs in workerd against a real PostgreSQL behind the
 // gateway; e2e runs the stack as `npm start` does. Storage is isolated per file, so every test makes its own organization.

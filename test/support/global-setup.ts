@@ -20,9 +20,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
     NEON_GATEWAY_URL: string
     google: string
     slack_webhook: string
+    smtp: string
   }
   project.provide('ownerUrl', services.ownerUrl)
   project.provide('googleUrl', services.google)
+  project.provide('smtpUrl', services.smtp)
   project.provide('workerSettings', workerSettings(services))
   return async () => {
     const exited = once(child, 'exit')

@@ -5,6 +5,8 @@ declare module 'vitest' {
     ownerUrl: string
     /** The emulated Google behind its shim. */
     googleUrl: string
+    /** Where SMTP servers are asked for (smtp.ts). */
+    smtpUrl: string
   }
 }
 

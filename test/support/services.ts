@@ -11,6 +11,7 @@ import { startSlack } from '../../scripts/stack/emulators/slack.ts'
 import { SLACK_HOOK_PATH } from '../../scripts/stack/emulators/slack-names.ts'
 import { startPostgres } from '../../scripts/stack/postgres.ts'
 import { runtimeUrl } from '../../scripts/stack/runtime-login.ts'
+import { startSmtp } from './smtp-server.ts'
 
 const RUNTIME_PASSWORD = 'test-only-runtime'
 
@@ -37,9 +38,10 @@ const google = await startGoogle({
   },
 })
 const slack = await startSlack({ port: await freePort(), stateDir: join(dataDir, 'google') })
+const smtp = await startSmtp()
 await fetch(`${google.url}/_shim/push`, { method: 'POST', body: JSON.stringify({ on: false }) })
 process.stdout.write(
-  `${JSON.stringify({ ownerUrl: postgres.ownerUrl, DATABASE_URL: runtimeUrl(postgres.ownerUrl, RUNTIME_PASSWORD), NEON_GATEWAY_URL: gateway.url, google: google.url, slack_webhook: `${slack.url}${SLACK_HOOK_PATH}` })}\n`,
+  `${JSON.stringify({ ownerUrl: postgres.ownerUrl, DATABASE_URL: runtimeUrl(postgres.ownerUrl, RUNTIME_PASSWORD), NEON_GATEWAY_URL: gateway.url, google: google.url, slack_webhook: `${slack.url}${SLACK_HOOK_PATH}`, smtp: smtp.url })}\n`,
 )
 process.stdin.resume()
 process.stdin.on('close', () => void stop())
@@ -47,6 +49,7 @@ process.stdin.on('close', () => void stop())
 async function stop(): Promise<void> {
   await google.close()
   await slack.close()
+  await smtp.close()
   await gateway.close()
   await postgres.stop()
   rmSync(dataDir, { recursive: true, force: true })

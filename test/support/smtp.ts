@@ -1,0 +1,22 @@
+// Asks the node side for an SMTP server (smtp-server.ts).
+import { inject } from 'vitest'
+import type { ReceivedMail, SmtpScenario } from './smtp-scenario'
+
+export interface TestSmtp {
+  port: number
+  mails(): Promise<ReceivedMail[]>
+}
+
+export async function listenSmtp(scenario: SmtpScenario = {}): Promise<TestSmtp> {
+  const control = inject('smtpUrl')
+  const response = await fetch(control, { method: 'POST', body: JSON.stringify(scenario) })
+  if (!response.ok) throw new Error(`No SMTP server: ${await response.text()}`)
+  const { port } = (await response.json()) as { port: number }
+  return {
+    port,
+    mails: async () => (await fetch(`${control}/?port=${port}`)).json(),
+  }
+}
+
+/** Nobody listens there. */
+export const CLOSED_PORT = 1
