@@ -47,12 +47,16 @@ export interface Meter {
   milliseconds: number
 }
 
-/** A statement that Postgres refused. `code` is the SQLSTATE. */
+/**
+ * A statement that Postgres refused. `code` is the SQLSTATE. Postgres' own words are left where they are: they quote the values,
+ * and whatever throws an error does not know where it will be written.
+ */
 export class DatabaseError extends Error {
   readonly code: string
   readonly constraint: string | undefined
-  constructor(source: { code?: string | undefined; message: string; constraint?: string | undefined }) {
-    super(source.message)
+  constructor(source: { code?: string | undefined; constraint?: string | undefined }) {
+    const where = source.constraint === undefined ? '' : ` by ${source.constraint}`
+    super(`Postgres refused a statement: ${source.code ?? 'no code'}${where}`)
     this.name = 'DatabaseError'
     this.code = source.code ?? ''
     this.constraint = source.constraint
@@ -229,7 +233,6 @@ function asOurs(error: unknown): unknown {
   ) {
     return new DatabaseError({
       code: neonError.code,
-      message: neonError.message ?? '',
       constraint: neonError.constraint,
     })
   }

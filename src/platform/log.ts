@@ -10,7 +10,7 @@ export interface Log {
 
 export function createLog(base: LogFields = {}, write: (line: string) => void = writeLine): Log {
   const line = (level: string, event: string, fields: LogFields) =>
-    write(JSON.stringify({ level, event, ...base, ...fields }))
+    write(JSON.stringify({ level, event, ...base, ...fields }, withoutAddresses))
   return {
     info: (event, fields = {}) => line('info', event, fields),
     warn: (event, fields = {}) => line('warn', event, fields),
@@ -19,21 +19,47 @@ export function createLog(base: LogFields = {}, write: (line: string) => void = 
   }
 }
 
-// A stack names our code; a message may quote what a stranger sent, so only our own errors' messages are written.
+/** A net below all care: whoever logs a text by mistake logs no address with it. */
+function withoutAddresses(_: string, value: unknown): unknown {
+  return typeof value === 'string' ? value.replaceAll(ADDRESS, '[address]') : value
+}
+
+const ADDRESS = /[^\s@<>"'(),:;/\\]{1,64}@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+/gu
+
+// A message may quote what a stranger sent, so only those of our own errors are written. The stack names our code; it begins with
+// the message, of which each line could look like a frame.
 function describe(error: unknown): LogFields {
   if (!(error instanceof Error)) return { error: typeof error }
+  const { name, message, stack = '' } = error
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
-  const frames = error.stack?.split('\n').filter((frame) => frame.trimStart().startsWith('at ')) ?? []
-  const ours = error.name === 'AppError' || error.name === 'TypeError' || error.name === 'ReferenceError'
+  const at = stack.indexOf(message)
+  const frames = (at < 0 ? stack : stack.slice(at + message.length)).split('\n').flatMap(readFrame)
+  const shown = messageOf(name, message)
   return {
-    error: error.name,
-    code,
-    ...(ours ? { message: error.message } : {}),
-    stack: frames
-      .slice(0, 6)
-      .map((frame) => frame.trim())
-      .join(' | '),
+    error: identifier(name) ?? 'Error',
+    ...(code === undefined ? {} : { code: identifier(code) ?? 'odd' }),
+    ...(shown === undefined ? {} : { message: shown }),
+    stack: frames.slice(0, 6).join(' | '),
   }
+}
+
+const ours = new Set(['AppError', 'DatabaseError'])
+/** What the engine says of a mistake in our code, without the name that it quotes: a key may have been made of input. */
+const MISTAKE =
+  /^(Cannot (?:read|set) properties of (?:undefined|null)|[\w$.]{1,100} is not (?:a function|iterable|defined|a constructor))/
+
+function messageOf(name: string, message: string): string | undefined {
+  if (ours.has(name)) return message
+  return name === 'TypeError' || name === 'ReferenceError' ? MISTAKE.exec(message)?.[1] : undefined
+}
+
+function readFrame(line: string): string[] {
+  const frame = /^\s+(at .{1,300}:\d+:\d+\)?)$/.exec(line)?.[1]
+  return frame === undefined ? [] : [frame]
+}
+
+function identifier(text: string): string | undefined {
+  return /^[\w.-]{1,80}$/.test(text) ? text : undefined
 }
 
 function writeLine(text: string): void {

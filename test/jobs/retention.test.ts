@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, inArray, like, sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
 import { q, raw } from '#db/client'
 import { audit_logs } from '#db/schema/audit'
@@ -6,7 +6,6 @@ import { contacts, conversations, messages } from '#db/schema/conversations'
 import { drafts } from '#db/schema/drafting'
 import { leads } from '#db/schema/leads'
 import { notices, notifications } from '#db/schema/notifications'
-import { organizations } from '#db/schema/organizations'
 import { dead_letters, events, idempotency_keys, rate_limits, sweep_runs } from '#db/schema/platform'
 import { mail_events, outbox_mails, sends, suppressions } from '#db/schema/sending'
 import { applyRetention } from '#features/operations'
@@ -284,15 +283,13 @@ describe('retention', () => {
     await settled(world, org, 2, 'busy@buyer.test')
     await settled(world, org, 20, 'blocked@buyer.test')
     await world.sql(
-      q
-        .insert(suppressions)
-        .values({
-          org_id: org.id,
-          id: world.ctx().newId(),
-          kind: 'email',
-          value_norm: 'blocked@buyer.test',
-          reason: 'hard_bounce',
-        }),
+      q.insert(suppressions).values({
+        org_id: org.id,
+        id: world.ctx().newId(),
+        kind: 'email',
+        value_norm: 'blocked@buyer.test',
+        reason: 'hard_bounce',
+      }),
     )
     await run()
     const [left] = await world.sql(
@@ -438,5 +435,130 @@ describe('retention', () => {
     await world.drain()
     const [buried] = await world.sql(q.select().from(dead_letters).where(sql`payload->>'org_id' = 'all'`))
     expect(buried).toMatchObject([{ job: 'apply-retention', failure: { code: 'poison_message' } }])
+  })
+})
+
+describe('what the installation keeps for itself', () => {
+  /** Table by table: when its rows go. A new table has to say so here. */
+  const ends = {
+    'of an organization, by its wish': [
+      'conversations',
+      'events',
+      'leads',
+      'notices',
+      'notifications',
+      'sends',
+    ],
+    'with the row that it belongs to': [
+      'comments',
+      'contact_handles',
+      'drafts',
+      'mailbox_gaps',
+      'messages',
+      'outbox_mails',
+    ],
+    'when nothing is left of it': ['contacts'],
+    'when a person removes it': [
+      'mail_templates',
+      'mailboxes',
+      'organizations',
+      'site_tokens',
+      'suppressions',
+      'users',
+    ],
+    'never: append-only': ['audit_chain', 'audit_logs'],
+    'one row a transport': ['transport_pauses'],
+    'by trim-leftovers': [
+      'dead_letters',
+      'idempotency_keys',
+      'mail_events',
+      'mailbox_days',
+      'oauth_states',
+      'rate_limits',
+      'refresh_tokens',
+      'sessions',
+      'sweep_runs',
+    ],
+  }
+
+  it('has an end, table by table', async () => {
+    const world = createWorld()
+    const [{ rows }] = await world.sql(
+      raw<{ name: string }>(
+        sql`select c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+          where n.nspname = 'public' and c.relkind in ('r', 'p') order by c.relname`,
+      ),
+    )
+    expect(rows.map(({ name }) => name)).toEqual(Object.values(ends).flat().toSorted())
+  })
+
+  it('goes after 14 days, a month or when it has expired, and what is younger stays', async () => {
+    const world = createWorld()
+    const mark = `trim-${crypto.randomUUID()}`
+    const ages = (old: number, young: number) => [old, young] as const
+    const letters = ages(15, 13).map((days) => ({
+      id: world.ctx().newId(),
+      queue: 'sends',
+      job: mark,
+      payload: {},
+      failure: { kind: 'permanent', code: 'c', message: 'm' },
+      attempts: 1,
+      created_at: daysAgo(days),
+    }))
+    await world.sql(
+      q.insert(dead_letters).values(letters),
+      q
+        .insert(sweep_runs)
+        .values(
+          ages(31, 29).map((days) => ({
+            name: mark,
+            scheduled_at: daysAgo(days),
+            cron: CRON,
+            started_at: daysAgo(days),
+            finished_at: daysAgo(days),
+          })),
+        ),
+      q.insert(mail_events).values(
+        ages(15, 13).map((days) => ({
+          provider: mark,
+          dedupe_key: String(days),
+          kind: 'delivery' as const,
+          recipient: 'x@buyer.test',
+          detail: {},
+          occurred_at: daysAgo(days),
+          created_at: daysAgo(days),
+        })),
+      ),
+      q
+        .insert(idempotency_keys)
+        .values(
+          ages(0.01, -0.5).map((days) => ({
+            scope: mark,
+            key: String(days),
+            request_hash: 'h',
+            state: 'done' as const,
+            lease_until: daysAgo(days),
+            expires_at: daysAgo(days),
+          })),
+        ),
+      q
+        .insert(rate_limits)
+        .values(ages(2, 0.5).map((days) => ({ key: mark, window_at: daysAgo(days), count: 1 }))),
+    )
+    await world.tick(CRON)
+    const left = await world.sql(
+      q.select({ at: dead_letters.created_at }).from(dead_letters).where(eq(dead_letters.job, mark)),
+      q.select({ at: sweep_runs.started_at }).from(sweep_runs).where(eq(sweep_runs.name, mark)),
+      q.select({ at: mail_events.created_at }).from(mail_events).where(eq(mail_events.provider, mark)),
+      q
+        .select({ at: idempotency_keys.expires_at })
+        .from(idempotency_keys)
+        .where(eq(idempotency_keys.scope, mark)),
+      q.select({ at: rate_limits.window_at }).from(rate_limits).where(like(rate_limits.key, mark)),
+    )
+    const days = left.map((rows) =>
+      rows.map(({ at }) => Math.round(((Date.now() - at.getTime()) / DAY / 1000) * 2) / 2),
+    )
+    expect(days).toEqual([[13], [29], [13], [-0.5], [0.5]])
   })
 })
