@@ -1,11 +1,11 @@
-import { and, eq, inArray, lte, sql } from 'drizzle-orm'
+import { and, eq, inArray, lte, notInArray, sql } from 'drizzle-orm'
 import { q } from '#db/client'
 import { isBefore, newestFirst } from '#db/list'
 import { mailboxes } from '#db/schema/mailboxes'
 import { organizations } from '#db/schema/organizations'
 import { outbox_mails, sends, suppressions } from '#db/schema/sending'
 import type { Cursor } from '#kernel/page'
-import type { SendKind, SendState } from '#kernel/vocabulary'
+import { optOutReasons, type SendKind, type SendState } from '#kernel/vocabulary'
 
 export interface SendFilter {
   kind?: SendKind | undefined
@@ -90,12 +90,18 @@ export function findOutgoing(id: string) {
     .where(and(eq(sends.id, id), inArray(sends.state, ['claimed', 'sending', 'unknown'])))
 }
 
-/** An erased address that is suppressed is known by its hash alone. */
+/** An erased address is known by its hash alone. Not counted, as everywhere: who opted out still gets what a person answers. */
 export function countHashed(hash: string) {
   return q
     .select({ count: sql<number>`count(*)::integer` })
     .from(suppressions)
-    .where(and(eq(suppressions.kind, 'email_hash'), eq(suppressions.value_norm, hash)))
+    .where(
+      and(
+        eq(suppressions.kind, 'email_hash'),
+        eq(suppressions.value_norm, hash),
+        notInArray(suppressions.reason, [...optOutReasons]),
+      ),
+    )
 }
 
 /** What a transport and the record of the outcome need. */
