@@ -15,7 +15,8 @@ export const apiConventions = createMiddleware<AppEnv>(async (c, next) => {
   if (hasBody(c.req.raw) && !JSON_TYPE.test(c.req.header('Content-Type') ?? ''))
     throw new AppError('unsupported_media_type', 'Send application/json.')
   await next()
-  if (!c.res.headers.has('Cache-Control')) c.header('Cache-Control', 'no-store')
+  // On the answer itself: `c.header` would make another one of it.
+  if (!c.res.headers.has('Cache-Control')) c.res.headers.set('Cache-Control', 'no-store')
   return undefined
 })
 

@@ -29,9 +29,7 @@ export const idempotency = createMiddleware<AppEnv>(async (c, next) => {
   const key = c.req.header('Idempotency-Key')
   const { path } = c.req
   if (key === undefined || c.req.method !== 'POST' || !KEYED.test(path) || NOT_KEYED.test(path)) return next()
-  if (!/^[\x20-\x7e]{1,255}$/.test(key))
-    throw invalidField('Idempotency-Key', 'must be 1 to 255 ASCII characters')
-
+  judgeKey(key)
   const ctx = c.get('ctx')
   const actor = await readActor(ctx, c.req.header('Authorization'))
   if (actor === null && !OPEN.test(path)) return next()
@@ -56,6 +54,11 @@ export const idempotency = createMiddleware<AppEnv>(async (c, next) => {
       return undefined
   }
 })
+
+export function judgeKey(key: string): void {
+  if (!/^[\x20-\x7e]{1,255}$/.test(key))
+    throw invalidField('Idempotency-Key', 'must be 1 to 255 ASCII characters')
+}
 
 /** The caller as the token proves it: a key of one caller never answers another. */
 async function describe(

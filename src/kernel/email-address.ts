@@ -25,12 +25,15 @@ export function domainOf(email_norm: string): string {
   return email_norm.slice(email_norm.lastIndexOf('@') + 1)
 }
 
+const HOST = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/
+
 function asciiDomain(domain: string): string | null {
+  // Nearly all are written as they are compared, and need no reading of a URL.
+  if (HOST.test(domain) && !domain.includes('xn--')) return domain
   if (!/^[\p{L}\p{N}.-]+$/u.test(domain)) return null
   try {
     const host = new URL(`http://${domain}`).hostname
-    if (!/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/.test(host)) return null
-    return host
+    return HOST.test(host) ? host : null
   } catch {
     return null
   }

@@ -149,7 +149,8 @@ function decode(kind: TokenKind, token: string): Uint8Array | null {
   const folded = kind.alphabet === 'base32' ? text.toLowerCase() : text
   if (!(kind.alphabet === 'base32' ? /^[a-z2-7]*$/ : /^[\w-]*$/).test(folded)) return null
   const bytes = kind.alphabet === 'base32' ? fromBase32(folded, length) : fromBase64Url(folded)
-  return encode(kind, bytes) === folded ? bytes : null
+  const spare = (length * 8) % bits !== 0
+  return spare && encode(kind, bytes) !== folded ? null : bytes
 }
 
 function fromBase32(text: string, length: number): Uint8Array {

@@ -206,11 +206,11 @@ describe('POST /inbound/leads', () => {
     })
   })
 
-  it.each(['', 'x'.repeat(256)])('answers 400 to the Idempotency-Key %j', async (key) => {
+  it.each(['', 'x'.repeat(256), 'ü'])('answers 400 to the Idempotency-Key %j', async (key) => {
     const world = createWorld()
     const { token } = await site(world)
     const { status, body } = await post(world, token, lead, keyed(key))
-    expect([status, body.errors?.[0]?.path]).toEqual([400, 'idempotency-key'])
+    expect([status, body.errors?.[0]?.path]).toEqual([400, 'Idempotency-Key'])
   })
 
   it.each(['{"email":', 'null', '[]', '"text"', ''])('answers 400 to the body %j', async (broken) => {
