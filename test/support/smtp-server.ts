@@ -41,7 +41,7 @@ export async function startSmtp(): Promise<{ url: string; close(): Promise<void>
 async function listen(
   scenarios: Map<number, { mails: ReceivedMail[]; servers: (Server | SMTPServer)[] }>,
   scenario: SmtpScenario,
-): Promise<{ port: number }> {
+): Promise<{ port: number; healthy: number }> {
   const mails: ReceivedMail[] = []
   const server = createSmtp(scenario, mails)
   server.on('error', () => undefined)
@@ -51,14 +51,14 @@ async function listen(
   const { fault } = scenario
   if (!fault) {
     scenarios.set(port, { mails, servers: [server] })
-    return { port }
+    return { port, healthy: port }
   }
   const line = createServer((client) => breakLine(client, port, fault))
   const broken = await new Promise<number>((resolve) => {
     line.listen(0, '127.0.0.1', () => resolve((line.address() as AddressInfo).port))
   })
   scenarios.set(broken, { mails, servers: [server, line] })
-  return { port: broken }
+  return { port: broken, healthy: port }
 }
 
 function createSmtp(scenario: SmtpScenario, mails: ReceivedMail[]): SMTPServer {
