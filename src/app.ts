@@ -6,13 +6,19 @@ import { contactRoutes } from '#features/contacts'
 import { conversationRoutes } from '#features/conversations'
 import { draftRoutes } from '#features/drafting'
 import { healthRoutes } from '#features/health'
-import { channelRoutes, formRoutes, inboundLeadRoutes, siteTokenRoutes } from '#features/inbound'
+import {
+  channelRoutes,
+  formRoutes,
+  inboundLeadRoutes,
+  postmarkInboundRoutes,
+  siteTokenRoutes,
+} from '#features/inbound'
 import { leadRoutes } from '#features/leads'
 import { mailboxRootRoutes, mailboxRoutes } from '#features/mailboxes'
 import { notificationRoutes } from '#features/notifications'
 import { operationsRoutes } from '#features/operations'
 import { organizationRoutes } from '#features/organizations'
-import { mailTemplateRoutes, postmarkEventRoutes, sendRoutes } from '#features/sending'
+import { postmarkEventRoutes, sendRoutes, unsubscribeRoutes } from '#features/sending'
 import { apiConventions } from '#http/conventions'
 import { createDocs } from '#http/docs'
 import { onError, onNotFound } from '#http/errors'
@@ -35,9 +41,9 @@ const api = createRouter()
   .route('/', mailboxRoutes)
   .route('/', notificationRoutes)
   .route('/', organizationRoutes)
+  .route('/', postmarkInboundRoutes)
   .route('/', sendRoutes)
   .route('/', postmarkEventRoutes)
-  .route('/', mailTemplateRoutes)
   .route('/', siteTokenRoutes)
 
 const docs = createDocs()
@@ -48,6 +54,7 @@ const root = createRouter()
   .route('/', mailboxRootRoutes)
   .route('/', formRoutes)
   .route('/', inboundLeadRoutes)
+  .route('/', unsubscribeRoutes)
   .route('/', operationsRoutes({ sweeps, jobs }))
   .route('/', healthRoutes)
   .route('/', docs.routes)

@@ -22,7 +22,7 @@ const publicEventTypes = [
 ] as const
 
 /** Facts that only our own subscribers see. */
-const internalEventTypes = ['draft.requested', 'send.ended', 'ingest.dead'] as const
+const internalEventTypes = ['draft.requested', 'send.ended', 'recipient.unsubscribed', 'ingest.dead'] as const
 
 export const eventTypes = [...publicEventTypes, ...internalEventTypes] as const
 export type EventType = (typeof eventTypes)[number]

@@ -111,6 +111,9 @@ export type SendState = (typeof sendStates)[number]
 /** `email_hash`: an HMAC, for an address that was erased. */
 export const suppressionKinds = ['email', 'domain', 'email_hash'] as const
 
+/** Suppressed by their own wish, and not because mail to them cannot or must not arrive. */
+export const optOutReasons = ['unsubscribed', 'unsubscribed_at_provider'] as const
+
 /** Mails whose words an organization may choose. */
 export const templateKinds = ['welcome', 'admin_alert'] as const satisfies readonly SendKind[]
 export type TemplateKind = (typeof templateKinds)[number]

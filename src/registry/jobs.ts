@@ -3,7 +3,7 @@ import { bufferIntakeJob } from '#features/inbound'
 import { renewWatch, syncMailbox } from '#features/mailboxes'
 import { postNotice } from '#features/notifications'
 import { applyRetention } from '#features/operations'
-import { deliverSend, reconcileSend, settleSend } from '#features/sending'
+import { deliverSend, reconcileSend, sendLeadMails, sendOperatorNotice, settleSend } from '#features/sending'
 import type { AppJob } from '#platform/context'
 import { relayJob } from '#platform/outbox'
 import { intakes } from './intakes'
@@ -19,6 +19,8 @@ export const jobs: readonly AppJob[] = [
   deliverSend,
   reconcileSend,
   settleSend,
+  sendLeadMails,
+  sendOperatorNotice,
   draftReply,
   returnDraft,
   retireDrafts,

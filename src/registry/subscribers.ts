@@ -1,5 +1,6 @@
 import { answeredByHand, draftRequested, replyEnded } from '#features/drafting'
 import { noticeSubscribers } from '#features/notifications'
+import { ingestDied, leadMailSubscribers } from '#features/sending'
 import type { Subscriber } from '#kernel/event'
 
 /** Which job follows from which event. */
@@ -8,4 +9,6 @@ export const subscribers: readonly Subscriber[] = [
   draftRequested,
   replyEnded,
   answeredByHand,
+  ...leadMailSubscribers,
+  ingestDied,
 ]

@@ -4,7 +4,7 @@ import { ingestFlush } from '#features/inbound'
 import { mailboxSync, watchRenewal } from '#features/mailboxes'
 import { enqueueNotices } from '#features/notifications'
 import { refreshDirectory, resealSecrets } from '#features/organizations'
-import { mailEvents, sendsDue } from '#features/sending'
+import { leadMails, mailEvents, sendsDue } from '#features/sending'
 import { retention, trimLeftovers } from '#features/operations'
 import type { Sweep } from '#kernel/sweep'
 import type { Ctx } from '#platform/context'
@@ -20,6 +20,7 @@ export const sweeps: readonly Sweep<Ctx>[] = [
   enqueueNotices,
   sendsDue,
   mailEvents,
+  leadMails,
   draftsDue,
   trimLeftovers,
   retention,

@@ -7,7 +7,7 @@ import { drafts } from '#db/schema/drafting'
 import { organizations } from '#db/schema/organizations'
 import { sends } from '#db/schema/sending'
 import type { Cursor } from '#kernel/page'
-import type { DraftStatus, MailboxStatus } from '#kernel/vocabulary'
+import { contactKinds, type DraftStatus, type MailboxStatus, optOutReasons } from '#kernel/vocabulary'
 
 export { isLostRace } from '#db/guard'
 
@@ -93,7 +93,7 @@ export function findAnswerable(id: string) {
   return raw<{ answer: Answerable }>(sql`
     select jsonb_build_object('undo_seconds', o.undo_seconds, 'erasure_key_sealed', o.erasure_key_sealed, 'mailbox_id', c.mailbox_id,
       'provider_thread_id', c.provider_thread_id, 'message', ${messageToAnswer(sql`m`)},
-      'suppressed', exists (select from suppressions x where x.org_id = d.org_id and (
+      'suppressed', exists (select from suppressions x where x.org_id = d.org_id and x.reason <> all(${sql.param(optOutReasons)}::text[]) and (
         (x.kind = 'email' and x.value_norm = lower(m.from_email))
         or (x.kind = 'domain' and x.value_norm = split_part(lower(m.from_email), '@', 2))))) as answer
     from drafts d
@@ -247,7 +247,9 @@ export function claimWithFacts(org_id: string, id: string, now: Date) {
         'domain_24h', (select count(*) from sends x where ${automatic} and x.kind = 'reply'
           and x.to_domain = split_part(k.email_norm, '@', 2) and ${recent}),
         'mailbox_24h', (select count(*) from sends x where ${automatic} and x.kind = 'reply' and x.mailbox_id = b.id and ${recent}),
-        'any_to_address_24h', (select count(*) from sends x where ${automatic} and x.to_email = k.email_norm and ${recent}))
+        -- An acknowledgement that has not left gives way to the answer.
+        'any_to_address_24h', (select count(*) from sends x where ${automatic} and x.kind = any(${sql.param(contactKinds)}::text[])
+          and (x.kind <> 'welcome' or x.state not in ('scheduled', 'claimed')) and x.to_email = k.email_norm and ${recent}))
     ) as facts
     from d
     join organizations o on o.id = d.org_id

@@ -1,11 +1,16 @@
-import { requireUser, scopeOf } from '#http/auth'
+import { requireUser, scopeOf, userOf } from '#http/auth'
 import { setEtag } from '#http/etag'
 import { createRoute, idParam, jsonBody, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
+import { mailTemplateRoutes } from './routes/templates'
 import { answerIn, resolveIn, sendOut, sendPage, sendsQuery } from './schema'
 import { answerConversation } from './service/answer-conversation'
 import { getSend, listSends, resolveSend } from './service/manage-sends'
+import { resend } from './service/resend'
+
+export { postmarkEventRoutes } from './routes/postmark-events'
+export { unsubscribeRoutes } from './routes/unsubscribe'
 
 const tags = ['Sends']
 const middleware = requireUser()
@@ -54,6 +59,17 @@ const answer = createRoute({
   responses: responses(201, sendOut, 400, 401, 404, 422),
 })
 
+const again = createRoute({
+  method: 'post',
+  path: '/sends/{id}/resend',
+  tags,
+  summary: 'Send an acknowledgement or an alert again, worded anew',
+  security: userSecurity,
+  middleware: requireUser('owner', 'admin', 'manager'),
+  request: { params: idParam },
+  responses: responses(201, sendOut, 400, 401, 403, 404, 409, 422),
+})
+
 export const sendRoutes = createRouter()
   .openapi(list, async (c) => {
     const ctx = c.get('ctx')
@@ -72,8 +88,14 @@ export const sendRoutes = createRouter()
     const { outcome } = c.req.valid('json')
     return c.json(await resolveSend(ctx, scopeOf(ctx), c.req.valid('param').id, outcome), 200)
   })
+  .openapi(again, async (c) => {
+    const ctx = c.get('ctx')
+    const scope = { ...scopeOf(ctx), user_id: userOf(ctx).user_id }
+    return c.json(await resend(ctx, scope, c.req.valid('param').id), 201)
+  })
   .openapi(answer, async (c) => {
     const ctx = c.get('ctx')
     const input = { conversation_id: c.req.valid('param').id, text: c.req.valid('json').text }
     return c.json(await answerConversation(ctx, scopeOf(ctx), input), 201)
   })
+  .route('/', mailTemplateRoutes)

@@ -6,7 +6,13 @@ import { type Failure, fail } from '#kernel/failure'
 import type { Job } from '#kernel/job'
 import type { Ctx } from '#platform/context'
 import { kick } from '#platform/outbox'
-import { afterRefusal, DELIVER_WITHIN_MS, MAX_ATTEMPTS, RECONCILE_AFTER_SECONDS } from '../policy/attempts'
+import {
+  afterRefusal,
+  attemptsOf,
+  DELIVER_WITHIN_MS,
+  MAX_ATTEMPTS,
+  RECONCILE_AFTER_SECONDS,
+} from '../policy/attempts'
 import { pauseSeconds, pausesTransport } from '../policy/pause'
 import { type ClaimedSend, claim } from '../repo/claim'
 import * as repo from '../repo/finish'
@@ -157,7 +163,7 @@ async function refuse(
   const door = doorOf(ctx, send.org_id)
   const error = errorOf(ctx, failure)
   if (pausesTransport(send.transport, failure)) return pause(ctx, send, guard, failure)
-  const next = afterRefusal(failure, send.attempts, Math.random())
+  const next = afterRefusal(failure, send.attempts, Math.random(), attemptsOf(send.kind))
   if (next.state === 'scheduled') {
     const { waits_because, burns_attempt } = next
     const next_attempt_at = addSeconds(ctx.clock.now(), next.delay_seconds)

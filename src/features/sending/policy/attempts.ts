@@ -1,7 +1,15 @@
 // What follows from a provider's answer, and when the next attempt may be made.
 import type { Failure } from '#kernel/failure'
+import type { SendKind } from '#kernel/vocabulary'
 
 export const MAX_ATTEMPTS = 8
+/** A notice that is hours late helps nobody, and a person can send it again. */
+const MAX_NOTICE_ATTEMPTS = 3
+
+/** How often a provider may answer that it cannot now, before the send has failed. */
+export function attemptsOf(kind: SendKind): number {
+  return kind === 'reply' || kind === 'sequence' ? MAX_ATTEMPTS : MAX_NOTICE_ATTEMPTS
+}
 
 /**
  * No invocation outlives 15 minutes, and a provider's index lags: earlier than this, "not found" proves nothing
@@ -32,7 +40,12 @@ export type AfterRefusal =
   | { state: 'failed'; bad_recipient: boolean }
 
 /** `attempts` counts this one. `spread` in [0,1) is the caller's randomness. */
-export function afterRefusal(failure: Failure, attempts: number, spread: number): AfterRefusal {
+export function afterRefusal(
+  failure: Failure,
+  attempts: number,
+  spread: number,
+  most = MAX_ATTEMPTS,
+): AfterRefusal {
   switch (failure.kind) {
     case 'auth':
       return {
@@ -49,10 +62,10 @@ export function afterRefusal(failure: Failure, attempts: number, spread: number)
         burns_attempt: false,
       }
     case 'transient':
-      if (attempts >= MAX_ATTEMPTS) return { state: 'failed', bad_recipient: false }
+      if (attempts >= most) return { state: 'failed', bad_recipient: false }
       return {
         state: 'scheduled',
-        delay_seconds: between(failure.retry_after_seconds ?? retryDelay(attempts, spread), 1, DAY_SECONDS),
+        delay_seconds: between(failure.retry_after_seconds ?? retryDelay(attempts, spread, most), 1, DAY_SECONDS),
         waits_because: 'provider_unavailable',
         burns_attempt: true,
       }
@@ -61,9 +74,11 @@ export function afterRefusal(failure: Failure, attempts: number, spread: number)
   }
 }
 
-/** 1, 2, 4 … 60 minutes ±20 %: eight attempts outlast an outage of two hours. */
-export function retryDelay(attempts: number, spread: number): number {
-  return Math.round(Math.min(30 * 2 ** Math.max(1, attempts), 3600) * (0.8 + 0.4 * spread))
+/** 1, 2, 4 … 60 minutes ±20 %: eight attempts outlast an outage of two hours. Three are spread wider: 1, then 15 minutes. */
+export function retryDelay(attempts: number, spread: number, most = MAX_ATTEMPTS): number {
+  const nth = Math.max(1, attempts)
+  const seconds = most === MAX_ATTEMPTS ? 30 * 2 ** nth : 60 * 15 ** (nth - 1)
+  return Math.round(Math.min(seconds, 3600) * (0.8 + 0.4 * spread))
 }
 
 function between(value: number, least: number, most: number): number {

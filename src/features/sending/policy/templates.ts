@@ -131,7 +131,7 @@ export interface LeadWords {
   contact_email: string | null
   contact_phone: string | null
   lead_source: string
-  lead_text: string
+  lead_text: string | null
   lead_received_at: Date
   lead_url: string
 }

@@ -8,6 +8,9 @@ import { iso, type Trail, trailOf } from './trail'
 
 export { isLostRace } from '#db/guard'
 
+/** The mail has our own words instead of the organization's. */
+export const TEMPLATE_FAILED = 'template_failed'
+
 export interface Guard {
   org_id: string
   send_id: string
@@ -36,7 +39,9 @@ export function markSent(guard: Guard, input: { message: SentMessage | null; tra
       update sends s set state = 'sent', sent_at = ${iso(input.trail.at)},
         provider_message_id = ${input.message?.provider_message_id ?? null}::text,
         provider_thread_id = coalesce(${input.message?.provider_thread_id ?? null}::text, s.provider_thread_id),
-        claim_token = null, lease_until = null, waits_because = null, last_error = null, updated_at = now()
+        claim_token = null, lease_until = null, waits_because = null, updated_at = now(),
+        -- That its words are not those that were wanted stays true.
+        last_error = case when s.last_error->>'code' = ${TEMPLATE_FAILED} then s.last_error end
       where ${matches(guard)}
       returning s.*),
     ${trailOf(sql`done`, sql`true`, input.trail, { event: 'message.sent', action: 'send.sent' })}

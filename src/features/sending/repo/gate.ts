@@ -1,13 +1,15 @@
 // claimed → sending | skipped: the only door to a provider. Past it, the mail counts as possibly sent until proven otherwise.
 import { sql } from 'drizzle-orm'
 import { raw } from '#db/client'
-import { contactKinds } from '#kernel/vocabulary'
+import { contactKinds, optOutReasons } from '#kernel/vocabulary'
 import { LEASE_SECONDS } from './claim'
 import { iso, type Trail, trailOf } from './trail'
 
 /** Contract §4: limits of automatic replies. */
 const THREAD_CAP = 3
 const SENDER_CAP_HOURS = 24
+/** Design §7: whoever fills in a form proves nothing, so an address gets one automatic mail in that time. */
+const ADDRESS_CAP_HOURS = 24
 const DOMAIN_CAP = 500
 
 /** A cap counts what may have left: everything past the gate that is not known to have failed. */
@@ -23,7 +25,8 @@ export function lockForGate(input: { org_id: string; send_id: string; token: str
     with s as materialized (
       select * from sends where org_id = ${input.org_id} and id = ${input.send_id} and state = 'claimed' and claim_token = ${input.token}),
     domain as materialized (
-      select pg_advisory_xact_lock(hashtextextended('automatic replies to ' || s.org_id || ' ' || s.to_domain, 0)) from s where s.automatic),
+      select pg_advisory_xact_lock(hashtextextended('automatic replies to ' || s.org_id || ' ' || s.to_domain, 0)) from s
+        where s.automatic and s.kind = any(${sql.param(contactKinds)}::text[])),
     contact as materialized (
       select c.id from contacts c, s where c.org_id = s.org_id and c.email_norm = s.to_email
         and (select count(*) from domain) >= 0 for no key update of c),
@@ -67,14 +70,36 @@ export function gate(input: {
 }) {
   const now = iso(input.now)
   const automaticReply = sql`s.automatic and s.kind = 'reply'`
+  const automaticWelcome = sql`s.automatic and s.kind = 'welcome'`
+  const leftWithinCap = sql`x.state in ${MAY_HAVE_LEFT}
+    and coalesce(x.sent_at, x.send_started_at) > ${now} - ${ADDRESS_CAP_HOURS} * interval '1 hour'`
   return raw<Gated>(sql`
     with facts as (
       select s.id, s.org_id, case
           when s.kind = any(${sql.param(contactKinds)}::text[]) and exists (
             select from suppressions x where x.org_id = s.org_id
               and ((x.kind = 'email' and x.value_norm = s.to_email) or (x.kind = 'domain' and x.value_norm = s.to_domain)
-                or (x.kind = 'email_hash' and x.value_norm = ${input.to_hash}::text)))
+                or (x.kind = 'email_hash' and x.value_norm = ${input.to_hash}::text))
+              -- Who wants no more mail still gets the answer that a person writes to what they wrote.
+              and (s.automatic or s.kind <> 'reply' or x.reason <> all(${sql.param(optOutReasons)}::text[])))
             then 'suppressed'
+          when ${automaticWelcome} and not o.welcome_mail then 'welcome_mail_off'
+          when ${automaticWelcome} and exists (
+            select from leads l where l.org_id = s.org_id and l.id = s.lead_id and l.status = 'spam')
+            then 'lead_is_spam'
+          when ${automaticWelcome} and exists (
+            select from messages n where n.org_id = s.org_id and n.conversation_id = s.conversation_id and n.direction = 'outbound')
+            then 'answered_already'
+          -- An answer is worth more than an acknowledgement, and the address gets one of them.
+          when ${automaticWelcome} and exists (
+            select from sends x where x.org_id = s.org_id and x.conversation_id = s.conversation_id and x.automatic and x.kind = 'reply'
+              and (x.state in ('scheduled', 'claimed') or x.state in ${MAY_HAVE_LEFT}))
+            then 'automatic_reply'
+          when ${automaticWelcome} and exists (
+            select from sends x where x.org_id = s.org_id and x.to_email = s.to_email and x.id <> s.id
+              and x.automatic and x.kind = any(${sql.param(contactKinds)}::text[])
+              and ((x.kind = 'reply' and x.state in ('scheduled', 'claimed')) or ${leftWithinCap}))
+            then 'address_cap'
           when s.draft_id is not null and d.status is distinct from 'approved' then 'draft_not_approved'
           when not (${automaticReply}) then null
           when o.reply_mode <> 'auto' then 'reply_mode_not_auto'
@@ -92,6 +117,10 @@ export function gate(input: {
               and x.automatic and x.kind = 'reply' and x.state in ${MAY_HAVE_LEFT}
               and coalesce(x.sent_at, x.send_started_at) > ${now} - ${SENDER_CAP_HOURS} * interval '1 hour')
             then 'sender_cap'
+          when exists (select from messages base where base.org_id = d.org_id and base.id = d.message_id and base.channel = 'form')
+            and exists (select from sends x where x.org_id = s.org_id and x.to_email = s.to_email and x.automatic and x.kind = 'welcome'
+              and ${leftWithinCap})
+            then 'address_cap'
           when (select count(*) from sends x where x.org_id = s.org_id and x.to_domain = s.to_domain and x.id <> s.id
               and x.created_at > ${now} - interval '30 days'
               and x.automatic and x.kind = 'reply' and x.state in ${MAY_HAVE_LEFT}

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { raw } from '#db/client'
-import type { TransportName } from '#kernel/vocabulary'
+import { optOutReasons, type TransportName } from '#kernel/vocabulary'
 import { iso, type Trail, trailOf } from './trail'
 
 export interface NewReply {
@@ -104,7 +104,7 @@ export function findAnswerable(input: { org_id: string; conversation_id: string 
       c.email_norm as contact_email, c.name as contact_name,
       (select l.id from leads l where l.org_id = v.org_id and l.conversation_id = v.id order by l.received_at desc, l.id desc limit 1) as lead_id,
       n.message_id, n."references", n.from_email, n.from_name, n.subject as message_subject,
-      exists (select from suppressions x where x.org_id = v.org_id and (
+      exists (select from suppressions x where x.org_id = v.org_id and x.reason <> all(${sql.param(optOutReasons)}::text[]) and (
         (x.kind = 'email' and x.value_norm = lower(coalesce(n.from_email, c.email_norm)))
         or (x.kind = 'domain' and x.value_norm = split_part(lower(coalesce(n.from_email, c.email_norm)), '@', 2)))) as suppressed
     from conversations v

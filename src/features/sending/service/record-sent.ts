@@ -20,7 +20,10 @@ export async function recordSent(
   message: SentMessage | null,
 ): Promise<boolean> {
   const trail = newTrail(ctx, truncateIp(ctx.origin.ip))
-  const { org_id, conversation_id, lead_id } = send
+  const { org_id, lead_id } = send
+  // A notice is no part of the conversation: in its thread it would hide what was asked behind our acknowledgement, and look
+  // like an answer. It is shown with its lead.
+  const conversation_id = send.kind === 'reply' || send.kind === 'sequence' ? send.conversation_id : null
   try {
     await ctx.db.org({ org_id, visibility: 'all' }).batch([
       repo.lockConversation({ org_id, conversation_id }),
