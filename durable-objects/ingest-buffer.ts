@@ -9,6 +9,7 @@ import {
   type BufferStats,
   type FlushReport,
   type IngestBufferPort,
+  MAX_ITEM_BYTES,
   type PutAnswer,
   type Repair,
   type ReplayAnswer,
@@ -18,13 +19,7 @@ import {
 import type { Slot } from '#platform/rate-limit'
 import { intakes } from '#registry/intakes'
 import { type Flushed, flushItems, openPayload } from './ingest-buffer/flush'
-import {
-  backoffMs,
-  DEAD_KEPT_MS,
-  FIRST_TRY_MS,
-  MAX_ITEM_BYTES,
-  MAX_OBJECT_BYTES,
-} from './ingest-buffer/policy'
+import { backoffMs, DEAD_KEPT_MS, FIRST_TRY_MS, MAX_OBJECT_BYTES } from './ingest-buffer/policy'
 import { createCounters } from './ingest-buffer/counters'
 import { createStore } from './ingest-buffer/store'
 import { tellDead } from './ingest-buffer/tell-dead'

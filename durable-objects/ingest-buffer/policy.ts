@@ -25,6 +25,5 @@ export const MAX_STRANGE = 20
 
 /** No value exceeds 2 MB, by the platform's limit, and none of ours half of that. */
 export const PART_CHARS = 1_000_000
-export const MAX_ITEM_BYTES = 8_000_000
 /** An object holds 10 GB. */
 export const MAX_OBJECT_BYTES = 8_000_000_000

@@ -113,6 +113,9 @@ export function organizationOf(name: string): string | null {
   return base === UNROUTED ? null : base
 }
 
+/** Far below what a call may carry, and what an object may hold in memory at a time. */
+export const MAX_ITEM_BYTES = 8_000_000
+
 export function openIngestBuffers(namespace: DurableObjectNamespace): IngestBuffers {
   return (name) => {
     // One stub per call: one whose object was reset stays broken.

@@ -6,7 +6,7 @@ import type { Destination, IntakeItem } from '#kernel/intake'
 import { isOpen, probeIfDue, trip } from './breaker'
 import type { Ctx } from './context'
 import { flushAll, nameFor, noteUsed } from './ingest-flush'
-import { type PutAnswer, type Refusal, sealContext, type SealedItem } from './ingest-buffer'
+import { MAX_ITEM_BYTES, type PutAnswer, type Refusal, sealContext, type SealedItem } from './ingest-buffer'
 import type { Slot } from './rate-limit'
 
 /** An item as the buffer keeps it. */
@@ -104,6 +104,7 @@ export async function putIntoBuffer(
   item: SealedItem,
   slots: readonly Slot[],
 ): Promise<PutAnswer | undefined> {
+  if (item.sealed.length > MAX_ITEM_BYTES) return { outcome: 'oversized' }
   const name = nameFor(ctx, item)
   try {
     const answer = await ctx.ingest(name).put(name, item, slots, ctx.clock.now())
