@@ -3,6 +3,7 @@ import { tick } from '#platform/scheduler'
 import { jobs } from '#registry/jobs'
 import { sweeps } from '#registry/sweeps'
 import { createApp } from './app'
+import { takeEmail } from './email'
 
 export { Directory } from '#do/directory'
 export { IngestBuffer } from '#do/ingest-buffer'
@@ -12,6 +13,7 @@ const app = createApp()
 
 export default {
   fetch: app.fetch,
+  email: (message, env, execution) => takeEmail(message, env, execution),
   queue: (batch, env, execution) => consume(batch, env, execution, jobs),
   scheduled: (event, env, execution) => tick(event, env, execution, sweeps),
 } satisfies ExportedHandler<Env>

@@ -29,10 +29,15 @@ function limit(maxSize: number) {
   return bodyLimit({
     maxSize,
     onError: () => {
-      throw new AppError('too_large', `The body is larger than ${maxSize} bytes.`)
+      throw tooLarge(maxSize)
     },
   })
 }
+
+function tooLarge(max: number): AppError {
+  return new AppError('too_large', `The body is larger than ${max} bytes.`)
+}
+
 const limitSmall = limit(SMALL)
 const limitNormal = limit(MB)
 

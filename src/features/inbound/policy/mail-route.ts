@@ -15,17 +15,17 @@ export interface MailRoute {
 }
 
 export interface RouteSettings {
-  INBOUND_EMAIL_DOMAIN: string | undefined
-  POSTMARK_INBOUND_ADDRESS: string | undefined
+  INBOUND_EMAIL_DOMAIN?: string | undefined
+  POSTMARK_INBOUND_ADDRESS?: string | undefined
 }
 
 export interface Recipients {
   /** The addresses that the mail was handed to us for. */
-  envelope: readonly string[]
+  envelope: string[]
   /** Those in its headers, which anybody may have written: only at our own domain do they name somebody of ours. */
-  headers: readonly string[]
+  headers: string[]
   /** What stood behind the plus, where the envelope's address is not known. */
-  hash?: string
+  hash?: string | undefined
 }
 
 const MAX_NAMED = 20
