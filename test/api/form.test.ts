@@ -178,7 +178,7 @@ describe('POST /lead/{company_slug}', () => {
           subject: sends.subject,
         })
         .from(sends)
-        .where(eq(sends.org_id, org.id)),
+        .where(and(eq(sends.org_id, org.id), eq(sends.kind, 'reply'))),
       q
         .select({ decision: drafts.decision, gate: drafts.gate })
         .from(drafts)

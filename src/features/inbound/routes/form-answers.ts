@@ -221,5 +221,6 @@ export async function serveScript(c: C): Promise<Response> {
   const answer = new Response(asset.body, asset)
   answer.headers.set('Cache-Control', 'public, max-age=3600, stale-while-revalidate=86400')
   answer.headers.set('Content-Type', 'text/javascript; charset=utf-8')
+  answer.headers.set('Cross-Origin-Resource-Policy', 'cross-origin')
   return answer
 }

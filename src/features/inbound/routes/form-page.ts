@@ -43,8 +43,11 @@ export function formPage(
 ): Html {
   const texts = textsIn(form.language)
   const errors = (problem?.errors ?? []).map(({ path }) => ({ path, message: wordsFor(path, texts) }))
+  // Of a name that comes twice the first counts, as it does when the form is read.
   const typed = new Map(
-    posted.flatMap(([name, value]) => (typeof value === 'string' ? [[name, value] as const] : [])),
+    posted
+      .toReversed()
+      .flatMap(([name, value]) => (typeof value === 'string' ? [[name, value] as const] : [])),
   )
   const drawn = new Set<string>([...formFields.map(({ name }) => name), HONEYPOT, RENDER_TOKEN, TURNSTILE])
   const others = posted.flatMap(([name, value]) =>

@@ -1,5 +1,6 @@
 // The public form. One database round trip, none while the database is down.
 import { AppError } from '#kernel/errors'
+import { isSlug } from '#kernel/slug'
 import type { LeadSignal } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
 import { type DirectoryEntry, findInDirectory } from '#platform/directory'
@@ -41,6 +42,7 @@ export interface ReceivedLead {
  * lead. What looks like a program's is kept as spam, and answered as everything else.
  */
 export async function receiveForm(ctx: Ctx, slug: string, posted: PostedForm): Promise<ReceivedLead> {
+  if (!isSlug(slug)) throw noSuchForm()
   const received_at = ctx.clock.now()
   const slots = await Promise.all([
     slotFor(ctx, 'form', ipSubject(ctx.origin.ip), ctx.config.RATE_LIMIT_FORM_PER_MINUTE),
