@@ -54,7 +54,8 @@ export interface Meter {
 export class DatabaseError extends Error {
   readonly code: string
   readonly constraint: string | undefined
-  constructor(source: { code?: string | undefined; constraint?: string | undefined }) {
+  /** `message` is what the driver said, and is not kept. */
+  constructor(source: { code?: string | undefined; message?: string; constraint?: string | undefined }) {
     const where = source.constraint === undefined ? '' : ` by ${source.constraint}`
     super(`Postgres refused a statement: ${source.code ?? 'no code'}${where}`)
     this.name = 'DatabaseError'

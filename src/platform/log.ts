@@ -36,11 +36,17 @@ function describe(error: unknown): LogFields {
   const frames = (at < 0 ? stack : stack.slice(at + message.length)).split('\n').flatMap(readFrame)
   const shown = messageOf(name, message)
   return {
-    error: identifier(name) ?? 'Error',
-    ...(code === undefined ? {} : { code: identifier(code) ?? 'odd' }),
+    error: errorName(error),
+    ...(code === undefined ? {} : { code: /^(?:[A-Z0-9_]{1,60}|[a-z_]{1,60})$/.test(code) ? code : 'odd' }),
     ...(shown === undefined ? {} : { message: shown }),
     stack: frames.slice(0, 6).join(' | '),
   }
+}
+
+/** An error's name where it is one; it can be set to anything. */
+export function errorName(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error
+  return /^[A-Za-z]{1,60}$/.test(error.name) ? error.name : 'Error'
 }
 
 const ours = new Set(['AppError', 'DatabaseError'])
@@ -56,10 +62,6 @@ function messageOf(name: string, message: string): string | undefined {
 function readFrame(line: string): string[] {
   const frame = /^\s+(at .{1,300}:\d+:\d+\)?)$/.exec(line)?.[1]
   return frame === undefined ? [] : [frame]
-}
-
-function identifier(text: string): string | undefined {
-  return /^[\w.-]{1,80}$/.test(text) ? text : undefined
 }
 
 function writeLine(text: string): void {

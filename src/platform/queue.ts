@@ -6,6 +6,7 @@ import { systemDb } from '#db/system'
 import { type Failure, judgeFailure } from '#kernel/failure'
 import { dead_letters } from '#db/schema/platform'
 import { type AppJob, type Ctx, type CtxOptions, createContext } from './context'
+import { sha256Hex } from './crypto'
 
 const envelope = z.object({
   job: z.string().max(100),
@@ -85,6 +86,7 @@ async function handle(
 ): Promise<void> {
   const job = jobs.find((candidate) => candidate.name === body?.job)
   const payload = job?.payload.safeParse(body?.payload)
+  const known = payload?.success ? payload.data : null
   if (queue.endsWith('-dead') || !body || !job || !payload?.success) {
     const failure: Failure = queue.endsWith('-dead')
       ? { kind: 'permanent', code: 'retries_exhausted', message: 'The queue gave the message up.' }
@@ -93,7 +95,7 @@ async function handle(
           code: 'poison_message',
           message: 'The message is no job of ours, or its payload is wrong.',
         }
-    await bury(ctx, queue.replace(/-dead$/, ''), body, message, failure)
+    await bury(ctx, queue.replace(/-dead$/, ''), body, known, message, failure)
     return
   }
   const started = performance.now()
@@ -124,7 +126,7 @@ async function handle(
     case 'drop':
       return message.ack()
     case 'dead_letter':
-      return bury(ctx, queue, body, message, failure)
+      return bury(ctx, queue, body, known, message, failure)
   }
 }
 
@@ -132,23 +134,45 @@ async function bury(
   ctx: Ctx,
   queue: string,
   body: z.infer<typeof envelope> | null,
+  known: unknown,
   message: QueueMessage,
   failure: Failure,
 ): Promise<void> {
   const org_id = z.uuid().safeParse(body?.payload.org_id)
+  const job = body && /^[a-z][a-z0-9-]*$/.test(body.job) ? body.job : 'unknown'
   await systemDb(ctx).batch([
     q.insert(dead_letters).values({
       id: ctx.newId(),
       org_id: org_id.success ? org_id.data : null,
       queue,
-      job: body?.job ?? 'unknown',
-      // Ids only for a job of ours; what was no message of ours is kept short, to be looked at.
-      payload: body?.payload ?? { unreadable: JSON.stringify(message.body ?? null).slice(0, 2000) },
+      job,
+      // What a job of ours takes is whole, so that it can be run again: of a sealed item this is the only copy.
+      payload: known ?? (body ? idsOf(body.payload) : { unreadable: await fingerprint(message.body) }),
       failure: { kind: failure.kind, code: failure.code, message: failure.message },
       attempts: message.attempts,
       as_of: ctx.as_of ?? null,
     }),
   ])
-  ctx.log.warn('job.dead', { queue, job: body?.job ?? 'unknown', failure: failure.code })
+  ctx.log.warn('job.dead', { queue, job, failure: failure.code })
   message.ack()
+}
+
+/** A message holds ids, codes and instants; what else is in one that we did not make is nobody's to read. */
+function idsOf(payload: Record<string, unknown>): Record<string, unknown> {
+  const entries = Object.entries(payload).filter(([name]) => /^[a-z_]{1,50}$/.test(name))
+  return Object.fromEntries(entries.map(([name, value]) => [name, idOf(value)]))
+}
+
+function idOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(idOf)
+  if (value === null || typeof value === 'number' || typeof value === 'boolean') return value
+  return typeof value === 'string' && ID.test(value) ? value : '[removed]'
+}
+
+const ID = /^(?:[0-9a-f-]{36}|[a-z][a-z_]{0,39}|\d{4}-\d\d-\d\dT[\d:.]{5,12}Z)$/
+
+/** Enough to tell whether two were the same. */
+async function fingerprint(body: unknown): Promise<string> {
+  const text = JSON.stringify(body ?? null)
+  return `${text.length} characters, SHA-256 ${await sha256Hex(text)}`
 }

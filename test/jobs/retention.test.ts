@@ -17,6 +17,7 @@ import { applyRetentionJob } from '../../src/features/operations/jobs/apply-rete
 
 const DAY = 86_400
 const CRON = '0 3 * * *'
+const MARK = 'no_organization_at_all'
 const daysAgo = (days: number) => new Date(Date.now() - days * DAY * 1000)
 
 async function scene(retention_days: Partial<Record<RetainedTable, number>> | null) {
@@ -431,9 +432,9 @@ describe('retention', () => {
     const org_id = crypto.randomUUID()
     await applyRetention.run(world.ctx(), { org_id })
     expect(world.queued).toEqual([])
-    await world.env.EVENTS_QUEUE.send({ job: 'apply-retention', payload: { org_id: 'all' } })
+    await world.env.EVENTS_QUEUE.send({ job: 'apply-retention', payload: { org_id: MARK } })
     await world.drain()
-    const [buried] = await world.sql(q.select().from(dead_letters).where(sql`payload->>'org_id' = 'all'`))
+    const [buried] = await world.sql(q.select().from(dead_letters).where(sql`payload->>'org_id' = ${MARK}`))
     expect(buried).toMatchObject([{ job: 'apply-retention', failure: { code: 'poison_message' } }])
   })
 })
@@ -507,17 +508,15 @@ describe('what the installation keeps for itself', () => {
     }))
     await world.sql(
       q.insert(dead_letters).values(letters),
-      q
-        .insert(sweep_runs)
-        .values(
-          ages(31, 29).map((days) => ({
-            name: mark,
-            scheduled_at: daysAgo(days),
-            cron: CRON,
-            started_at: daysAgo(days),
-            finished_at: daysAgo(days),
-          })),
-        ),
+      q.insert(sweep_runs).values(
+        ages(31, 29).map((days) => ({
+          name: mark,
+          scheduled_at: daysAgo(days),
+          cron: CRON,
+          started_at: daysAgo(days),
+          finished_at: daysAgo(days),
+        })),
+      ),
       q.insert(mail_events).values(
         ages(15, 13).map((days) => ({
           provider: mark,
@@ -529,18 +528,16 @@ describe('what the installation keeps for itself', () => {
           created_at: daysAgo(days),
         })),
       ),
-      q
-        .insert(idempotency_keys)
-        .values(
-          ages(0.01, -0.5).map((days) => ({
-            scope: mark,
-            key: String(days),
-            request_hash: 'h',
-            state: 'done' as const,
-            lease_until: daysAgo(days),
-            expires_at: daysAgo(days),
-          })),
-        ),
+      q.insert(idempotency_keys).values(
+        ages(0.01, -0.5).map((days) => ({
+          scope: mark,
+          key: String(days),
+          request_hash: 'h',
+          state: 'done' as const,
+          lease_until: daysAgo(days),
+          expires_at: daysAgo(days),
+        })),
+      ),
       q
         .insert(rate_limits)
         .values(ages(2, 0.5).map((days) => ({ key: mark, window_at: daysAgo(days), count: 1 }))),
