@@ -25,7 +25,7 @@ export async function withoutDatabase<T>(
   globalThis.fetch = async (input, init) => {
     if (new Request(input).url !== gateway) return real(input, init)
     outage.asked++
-    if (how === 'answer_lost') await real(input, init)
+    if (how === 'answer_lost') await (await real(input, init)).arrayBuffer()
     if (how === 'silent') {
       await new Promise((_, reject) => {
         init?.signal?.addEventListener('abort', () => reject(new DOMException('late', 'TimeoutError')))

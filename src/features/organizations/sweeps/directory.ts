@@ -15,7 +15,8 @@ export const refreshDirectory: Sweep<Ctx> = {
   run: async (ctx) => {
     const now = ctx.clock.now()
     const completed_at = await ctx.directory.completedAt()
-    const isComplete = completed_at !== null && completed_at > addSeconds(now, -24 * HOUR)
+    const isComplete =
+      completed_at !== null && completed_at > addSeconds(now, -24 * HOUR) && completed_at <= now
     const since = isComplete ? addSeconds(now, -HOUR) : null
     let kept = 0
     let after: string | null = null
