@@ -87,14 +87,14 @@ export function gate(input: {
           when ${automaticWelcome} and exists (
             select from leads l where l.org_id = s.org_id and l.id = s.lead_id and l.status = 'spam')
             then 'lead_is_spam'
-          when ${automaticWelcome} and exists (
-            select from messages n where n.org_id = s.org_id and n.conversation_id = s.conversation_id and n.direction = 'outbound')
-            then 'answered_already'
           -- An answer is worth more than an acknowledgement, and the address gets one of them.
           when ${automaticWelcome} and exists (
             select from sends x where x.org_id = s.org_id and x.conversation_id = s.conversation_id and x.automatic and x.kind = 'reply'
               and (x.state in ('scheduled', 'claimed') or x.state in ${MAY_HAVE_LEFT}))
             then 'automatic_reply'
+          when ${automaticWelcome} and exists (
+            select from messages n where n.org_id = s.org_id and n.conversation_id = s.conversation_id and n.direction = 'outbound')
+            then 'answered_already'
           when ${automaticWelcome} and exists (
             select from sends x where x.org_id = s.org_id and x.to_email = s.to_email and x.id <> s.id
               and x.automatic and x.kind = any(${sql.param(contactKinds)}::text[])
