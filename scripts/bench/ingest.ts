@@ -34,10 +34,14 @@ const NAMES = {
   up: 'POST /inbound/leads, database up',
   down: 'POST /inbound/leads, database down',
   bare: '  its transaction, bare',
-  asyncpg: 'FastAPI + asyncpg, three writes',
-  orm: 'FastAPI + SQLAlchemy ORM, three writes',
+  asyncpg: 'FastAPI + asyncpg, three rows',
+  asyncpgSame: 'FastAPI + asyncpg, the same rows',
+  orm: 'FastAPI + SQLAlchemy ORM, three rows',
+  ormSame: 'FastAPI + SQLAlchemy ORM, the same rows',
 } as const
 type Name = keyof typeof NAMES
+/** Whose leads are rows of the product's own tables. */
+const STORING = ['up', 'bare', 'asyncpgSame', 'ormSame'] as const
 
 interface Flushed {
   items: number
@@ -99,10 +103,10 @@ export async function measureIngest(options: IngestOptions): Promise<Ingest> {
   await down.stop()
   return {
     peers: peers.note,
-    rows_written: (rowsAfter - rowsBefore) / Math.max(1, answeredBy(windows, 'up', 'bare')),
+    rows_written: (rowsAfter - rowsBefore) / Math.max(1, answeredBy(windows, ...STORING)),
     rows: variants.map((variant) => rowOf(NAMES[nameOf(variant.name)], variant, windows)),
     ratios: ratiosOf(windows, peers),
-    leads: { accepted: answeredBy(all, 'up', 'bare'), stored },
+    leads: { accepted: answeredBy(all, ...STORING), stored },
     flushed: await flush(options, answeredBy(all, 'down')),
     foreign: foreignIn(windows),
     windows,
@@ -127,11 +131,11 @@ function variantsAt(
 ): Variant[] {
   const { postgres, gateway } = on.services.pids
   const base = { connections: concurrency, seconds }
-  const http = (port: number, token: string, status: number): Variant['job'] => ({
+  const http = (port: number, token: string, status: number, path?: string): Variant['job'] => ({
     ...base,
     kind: 'http',
     port,
-    request: templateOf(leadRequest(token)),
+    request: templateOf(inboundRequest(token, path)),
     status,
   })
   const { site_token } = world.intake
@@ -153,17 +157,20 @@ function variantsAt(
         pids: { server: null, gateway: null, postgres },
       },
     ],
-    ...peers.list.map(({ name, port, pid }): [Name, Pick<Variant, 'job' | 'pids'>] => [
-      name,
-      { job: http(port, peers.token, 201), pids: { server: pid, gateway: null, postgres } },
-    ]),
+    ...peers.list.flatMap(({ name, port, pid }): [Name, Pick<Variant, 'job' | 'pids'>][] => {
+      const pids = { server: pid, gateway: null, postgres }
+      return [
+        [name, { job: http(port, peers.token, 201), pids }],
+        [`${name}Same`, { job: http(port, peers.token, 201, '/same-rows'), pids }],
+      ]
+    }),
   ]
   return named.map(([name, variant]) => ({ name: keyOf(name, concurrency), concurrency, ...variant }))
 }
 
-function leadRequest(token: string): string {
+export function inboundRequest(token: string, path = '/inbound/leads'): string {
   return [
-    'POST /inbound/leads HTTP/1.1',
+    `POST ${path} HTTP/1.1`,
     'Host: inlet.test',
     'Content-Type: application/json',
     `Authorization: Bearer ${token}`,
@@ -182,18 +189,26 @@ function ratiosOf(windows: Window[], peers: Peers): RatioRow[] {
     concurrency,
     goal,
   })
-  const has = (name: Name) => peers.list.some((peer) => peer.name === name)
-  const rate = (name: string, other: Name, concurrency: number, goal: Goal) =>
+  const rate = (name: string, other: Name, concurrency: number, goal: Goal | null) =>
+    rateRatio(windows, compared(`req/s: up / ${name}`, 'up', other, concurrency, goal))
+  return CONCURRENCIES.toReversed().flatMap((concurrency) => {
     // What is promised is what many callers get; alone it is for comparison.
-    rateRatio(windows, compared(name, 'up', other, concurrency, concurrency === 1 ? null : goal))
-  return CONCURRENCIES.toReversed().flatMap((concurrency) => [
-    ...(has('orm') ? [rate('req/s: up / FastAPI + ORM', 'orm', concurrency, AGAINST_ORM)] : []),
-    ...(has('asyncpg')
-      ? [rate('req/s: up / FastAPI + asyncpg', 'asyncpg', concurrency, AGAINST_ASYNCPG)]
-      : []),
-    rate('req/s: up / its transaction, bare', 'bare', concurrency, AGAINST_BARE),
-    p99Ratio(windows, compared('p99: down / up', 'down', 'up', concurrency, DOWN_AGAINST_UP)),
-  ])
+    const when = (goal: Goal) => (concurrency === 1 ? null : goal)
+    const against =
+      peers.list.length === 0
+        ? []
+        : [
+            rate('FastAPI + ORM, same rows', 'ormSame', concurrency, when(AGAINST_ORM)),
+            rate('FastAPI + ORM, three rows', 'orm', concurrency, null),
+            rate('FastAPI + asyncpg, same rows', 'asyncpgSame', concurrency, when(AGAINST_ASYNCPG)),
+            rate('FastAPI + asyncpg, three rows', 'asyncpg', concurrency, null),
+          ]
+    return [
+      ...against,
+      rate('its transaction, bare', 'bare', concurrency, when(AGAINST_BARE)),
+      p99Ratio(windows, compared('p99: down / up', 'down', 'up', concurrency, DOWN_AGAINST_UP)),
+    ]
+  })
 }
 
 /** The Worker comes back to its objects, and the database to it. */

@@ -32,9 +32,12 @@ export function printIngest({ peers, rows_written, rows, ratios, leads, flushed,
   say()
   ratioTable(ratios)
   noteForeign(more.foreign)
-  note(`Peers: ${peers}. SQLAlchemy stands for SQLModel, which is made of it. They write three rows`)
+  note(`Peers: ${peers}.`)
   note(
-    `for a lead (contact, lead, event) under the same row-level security; the product writes ${figure(rows_written)}.`,
+    'SQLAlchemy stands for SQLModel, which is made of it. "Three rows" are a contact, a lead and an event in tables of their',
+  )
+  note(
+    `own, "the same rows" those that the product writes for a lead (${figure(rows_written)}), under the same row-level security.`,
   )
   note('Database down: refused at once; a lead is sealed, kept by its Durable Object and answered with 202.')
   const { items, stored, seconds, per_second, cpu } = flushed

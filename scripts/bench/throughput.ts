@@ -1,5 +1,6 @@
 // Part 1: the two hot requests on the built Worker, beside the very transactions that they come down to.
 import type { Ending } from './ending.ts'
+import { inboundRequest } from './ingest.ts'
 import { LoadGenerator } from './load/generator.ts'
 import type { LoadJob } from './load/job.ts'
 import { templateOf } from './load/template.ts'
@@ -127,6 +128,7 @@ export async function hotRequests(
   })
   return [
     [NAMES.lead, job(leadRequest(), 201)],
+    ['POST /inbound/leads', job(inboundRequest(world.intake.site_token), 201)],
     [NAMES.list, job(listRequest(token), 200)],
   ]
 }

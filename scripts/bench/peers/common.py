@@ -56,3 +56,7 @@ def email_norm_of(lead: NewLead) -> str:
 
 def lead_id_of(token: Token, key: str) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.sha256(f"lead:{token.org_id}:{key}".encode()).digest()[:16], version=5)
+
+
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
