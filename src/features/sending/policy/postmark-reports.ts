@@ -33,7 +33,8 @@ const instant = z.iso
   .datetime({ offset: true })
   .refine(isStorable)
   .transform((text) => new Date(text))
-const id = z.union([z.int(), z.string().min(1).max(50)]).transform(String)
+/** 64 bits, which JSON.parse may round. */
+const id = z.union([z.number().nonnegative(), z.string().min(1).max(50)]).transform(String)
 const metadata = z
   .object({ send_id: z.uuid().optional().catch(undefined), org_id: z.uuid().optional().catch(undefined) })
   .optional()
