@@ -51,6 +51,7 @@ async function site(world: World) {
   return { org, ...(await tokenOf(world, org)) }
 }
 
+const flush = (world: World, org: TestOrganization) => world.ctx().ingest(org.id).flush(world.clock.now())
 const keyed = (key: string) => ({ 'Idempotency-Key': key })
 const leadsOf = async (world: World, org: TestOrganization) =>
   (await world.sql(q.select().from(leads).where(eq(leads.org_id, org.id))))[0]
@@ -364,6 +365,7 @@ describe('the same lead again', () => {
     const again = await post(createWorld(), token, lead, keyed('lost'))
     expect([lost.status, again.status, again.replayed]).toEqual([202, 200, 'true'])
     expect(again.body.leadId).toBe(lost.body.leadId)
+    expect(await flush(world, org)).toMatchObject({ stored: 0, known: 1, waiting: 0 })
     expect(await leadsOf(world, org)).toHaveLength(1)
     const [entries] = await world.sql(
       q
@@ -410,8 +412,8 @@ describe('the token', () => {
     expect(detail).toBeTypeOf('string')
     for (const answer of answers) expect(answer).toEqual({ ...refusal, detail, trips: '0' })
     await revoke(world, org, id)
-    for (const given of [token, unknown.token])
-      expect(await refused(world, given)).toEqual({ ...refusal, detail, trips: '1' })
+    expect(await refused(world, token)).toEqual({ ...refusal, detail, trips: '1' })
+    expect(await refused(world, unknown.token)).toEqual({ ...refusal, detail, trips: '2' })
     expect(await leadsOf(world, org)).toEqual([])
     expect(await leadsOf(world, unknown.org)).toEqual([])
   })
@@ -459,6 +461,25 @@ describe('the token', () => {
     expect((await post(gone, token, lead, keyed('gone'))).status).toBe(201)
   })
 
+  it('that nothing proves may be tried so often from one address, and then costs the database nothing', async () => {
+    const world = createWorld({ RATE_LIMIT_FORM_ORGANIZATION_PER_MINUTE: '2' })
+    const { token } = await site(world)
+    const unproven = (await site(createWorld({ ENCRYPTION_KEY: OTHER_KEY }))).token
+    const from = { 'CF-Connecting-IP': `2001:db8:${crypto.randomUUID().slice(0, 4)}:7::1` }
+    const answers = []
+    for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      const { status, trips, response } = await post(world, unproven, lead, { ...keyed(key), ...from })
+      answers.push([status, trips, response.headers.has('Retry-After')])
+    }
+    // A minute may turn in between.
+    expect(answers.slice(0, 2)).toEqual([
+      [201, '2', false],
+      [201, '2', false],
+    ])
+    expect(answers.at(-1)).toEqual([429, '0', true])
+    expect((await post(world, token, lead, from)).status).toBe(201)
+  })
+
   it('shows when it was used last, to the minute', async () => {
     const world = createWorld()
     const { org, token } = await site(world)
@@ -481,8 +502,6 @@ describe('the token', () => {
 })
 
 describe('while the database is down', () => {
-  const flush = (world: World, org: TestOrganization) => world.ctx().ingest(org.id).flush(world.clock.now())
-
   it('a lead is taken in under the id that it will have, and 422 is still said to another body', async () => {
     const world = createWorld()
     const { token } = await site(world)

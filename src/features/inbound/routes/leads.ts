@@ -16,7 +16,7 @@ const requireSiteToken = createMiddleware<AppEnv & { Variables: { site_token: Si
   },
 )
 
-const received = responses(201, receivedLead, 400, 401, 413, 415, 422)
+const received = responses(201, receivedLead, 400, 401, 413, 415, 422, 429)
 
 const postLead = createRoute({
   method: 'post',

@@ -1,6 +1,7 @@
 import { AppError } from '#kernel/errors'
 import { actingAs, type Ctx } from '#platform/context'
 import { accept, type Intake } from '#platform/intake'
+import { ipSubject, refuseKnown, refuseTaken, slotFor, takeSlots } from '#platform/rate-limit'
 import type { PostedLead } from '../schema'
 import { leadIdOf, prepareInquiry } from './inquiry'
 import { type SiteToken, siteTokenRefused } from './site-token'
@@ -23,6 +24,7 @@ export async function receiveLead(
   key: string | undefined,
 ): Promise<{ lead: AcceptedLead; replayed: boolean }> {
   const ctx = actingAs(caller, { type: 'system', name: `site-token:${id}` })
+  if (!proven) await countUnproven(ctx)
   const received_at = ctx.clock.now()
   const arrival = { door: 'api', source, key: key ?? request_id, received_at } as const
   const input = { ...(await prepareInquiry(inquiry, arrival)), site_token: { id, hash } }
@@ -67,6 +69,20 @@ export async function receiveLead(
     case 'rate_limited':
       throw new TypeError(`A posted lead is not ${value.outcome}`)
   }
+}
+
+const UNPROVEN_WITHIN_MS = 2500
+
+/** Each try costs the database a look, so strangers get so many. One more round trip, for tokens whose key is gone. */
+async function countUnproven(ctx: Ctx): Promise<void> {
+  const limit = ctx.config.RATE_LIMIT_FORM_ORGANIZATION_PER_MINUTE
+  const slots = [await slotFor(ctx, 'site token', ipSubject(ctx.origin.ip), limit)]
+  refuseKnown(ctx, slots)
+  const [answer] = await ctx.db
+    .within(UNPROVEN_WITHIN_MS)
+    .nobody()
+    .batch([takeSlots(slots)])
+  refuseTaken(ctx, slots, answer)
 }
 
 /** As it was answered the first time. */
