@@ -298,6 +298,15 @@ describe('a browser that posted a form', () => {
     expect(text).not.toContain('name="cf-turnstile-response"')
   })
 
+  it('gets a page also where the site key of Turnstile is missing', async () => {
+    const world = createWorld({ TURNSTILE_SECRET_KEY: 's' })
+    const org = await world.organization()
+    const { response, status } = await submit(world, org.slug)
+    expect([status, type(response)]).toEqual([422, 'text/html; charset=UTF-8'])
+    const form = await show(world, `/f/${org.slug}`)
+    expect([form.status, type(form.response)]).toEqual([503, 'text/html; charset=UTF-8'])
+  })
+
   it('that sends JSON gets JSON, and one that wants no page gets none', async () => {
     const world = createWorld()
     const org = await world.organization({ reply_mode: 'off' })

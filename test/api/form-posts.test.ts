@@ -292,6 +292,25 @@ describe('pages of others', () => {
     ])
   })
 
+  it('ask for the settings at every visit, and the database hears of it once a minute', async () => {
+    const world = createWorld()
+    const org = await world.organization({ name: 'Before' })
+    const ask = async () => {
+      const response = await world.request('GET', `/lead/${org.slug}`)
+      const trips = /desc="(\d+)"/.exec(response.headers.get('Server-Timing') ?? '')?.[1]
+      return [(await response.json<{ name: string }>()).name, trips]
+    }
+    const first = await ask()
+    await world.sql(q.update(organizations).set({ name: 'After' }).where(eq(organizations.id, org.id)))
+    const second = await ask()
+    world.clock.advance(61)
+    expect([first, second, await ask()]).toEqual([
+      ['Before', '1'],
+      ['Before', '0'],
+      ['After', '1'],
+    ])
+  })
+
   it('of the console have no more rights elsewhere than before', async () => {
     const world = createWorld()
     const response = await world.request('OPTIONS', '/api/v1/leads', {

@@ -4,7 +4,7 @@ import { createMiddleware } from 'hono/factory'
 import { toFieldErrors } from '#http/errors'
 import type { AppEnv } from '#http/router'
 import { AppError, errorStatus, invalidField, notFound } from '#kernel/errors'
-import { siteKey, type Form } from '../service/show-form'
+import type { Form } from '../service/show-form'
 import type { PostedForm, ReceivedLead } from '../service/receive-form'
 import {
   HONEYPOT,
@@ -188,7 +188,8 @@ async function errorPage(c: C, code: keyof typeof errorStatus, error: AppError):
     unprocessable: errors.length > 0 ? texts.wrong : texts.failed,
     rate_limited: texts.wait.replace('{seconds}', String(retry_after_seconds)),
   }[code as string]
-  const turnstile_site_key = siteKey(c.get('ctx'))
+  const { TURNSTILE_SECRET_KEY: secret, TURNSTILE_SITE_KEY: site_key } = c.get('ctx').config
+  const turnstile_site_key = secret === undefined ? null : (site_key ?? null)
   const drawn = {
     slug,
     language,

@@ -93,7 +93,7 @@ formRoutes
     if (c.req.header('Accept')?.includes('text/html'))
       return c.redirect(`/f/${encodeURIComponent(slug)}`, 302)
     c.header('Cache-Control', 'private, max-age=60')
-    return c.json(toSettings(await showForm(c.get('ctx'), slug), languageOf(c)), 200)
+    return c.json(toSettings(await showForm(c.get('ctx'), slug, { cached: true }), languageOf(c)), 200)
   })
   .openapi(getForm, async (c) => drawForm(c, await showForm(c.get('ctx'), c.req.valid('param').company_slug)))
   .openapi(getScript, (c) => serveScript(c))

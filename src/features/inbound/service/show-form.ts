@@ -22,15 +22,17 @@ export interface Form {
 
 const WITHIN_MS = 2500
 
-export async function showForm(ctx: Ctx, slug: string): Promise<Form> {
+/** `cached`: for scripts, which ask at every visit of every page and need little of it; a minute old is new enough. */
+export async function showForm(ctx: Ctx, slug: string, { cached = false } = {}): Promise<Form> {
   if (!isSlug(slug)) throw noSuchForm()
   const turnstile_site_key = siteKey(ctx)
-  const [form, render_token] = await Promise.all([readForm(ctx, slug), makeRenderToken(ctx)])
+  const known = cached ? recall(ctx, slug) : undefined
+  const [form, render_token] = await Promise.all([known ?? readForm(ctx, slug), makeRenderToken(ctx)])
   return { slug, ...form, render_token, turnstile_site_key }
 }
 
 /** The widget's public half; without it nobody could pass. */
-export function siteKey(ctx: Ctx): string | null {
+function siteKey(ctx: Ctx): string | null {
   return ctx.config.TURNSTILE_SECRET_KEY === undefined
     ? null
     : requireSettings(ctx.config, 'TURNSTILE_SITE_KEY').TURNSTILE_SITE_KEY
@@ -53,7 +55,25 @@ async function readForm(ctx: Ctx, slug: string): Promise<Settings> {
   }
   const [form] = found
   if (!form) throw noSuchForm()
+  keep(ctx, slug, form)
   return form
+}
+
+const CACHED_MS = 60_000
+const MAX_CACHED = 1000
+// By configuration: an isolate has one, and each test's world its own.
+const caches = new WeakMap<object, Map<string, { form: Settings; until: number }>>()
+
+function recall(ctx: Ctx, slug: string): Settings | undefined {
+  const hit = caches.get(ctx.config)?.get(slug)
+  return hit && hit.until > ctx.clock.now().getTime() ? hit.form : undefined
+}
+
+function keep(ctx: Ctx, slug: string, form: Settings): void {
+  const known = caches.get(ctx.config) ?? new Map<string, { form: Settings; until: number }>()
+  caches.set(ctx.config, known)
+  if (known.size >= MAX_CACHED) known.clear()
+  known.set(slug, { form, until: ctx.clock.now().getTime() + CACHED_MS })
 }
 
 /** A form that the directory does not know is drawn all the same: what comes in by it is judged when the database is back. */
