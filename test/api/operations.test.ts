@@ -320,6 +320,7 @@ describe('GET /admin/health', () => {
       'drafts',
       'mailboxes',
       'dead_letters',
+      'ingest',
       'sweeps',
     ])
     expect(body.checks['dead_letters']).toEqual({
