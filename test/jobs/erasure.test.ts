@@ -13,6 +13,7 @@ import { type Arrival, arrive } from '#test/arrivals'
 import { arrangeReply, createFakeMailbox, insertMailbox, readSend, withMailbox } from '#test/sends'
 import { createWorld, read, type TestOrganization, type World } from '#test/world'
 import { deliverSendJob } from '../../src/features/sending/jobs/deliver-send'
+import { unsubscribeUrl } from '../../src/features/sending/service/link-unsubscribe'
 import { transports } from '../../src/features/sending/transports/index'
 
 const ADDRESS = 'grace@buyer.test'
@@ -417,6 +418,28 @@ describe('an erasure while the product is at work', () => {
     await world.tick('* * * * *')
     await world.drain()
     expect(await tracesOf(world, org, [ADDRESS])).toEqual({})
+  })
+
+  it('and an opt-out at that moment leave the hash or nothing, and never the address', async () => {
+    const { world, org, erase } = await scene()
+    for (let round = 0; round < 8; round++) {
+      const email = `leaving${round}@buyer.test`
+      const reply = await arrangeReply(world, org, { email })
+      const url = await unsubscribeUrl(world.ctx(), org.id, reply.send_id)
+      const [erased, left] = await Promise.all([
+        erase(reply.contact_id),
+        world.request('POST', new URL(url).pathname, {
+          headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+          body: 'List-Unsubscribe=One-Click',
+        }),
+      ])
+      expect([200, 202, 404]).toContain(left.status)
+      expect(erased.status).toBe(200)
+      const kept = (await hashesOf(world, org)).length
+      if (left.status === 200) expect(kept).toBe(1)
+      expect(await tracesOf(world, org, [email])).toEqual({})
+      await world.sql(q.delete(suppressions).where(eq(suppressions.org_id, org.id)))
+    }
   })
 
   it('and its jobs end quietly when their rows are gone', async () => {

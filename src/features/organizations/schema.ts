@@ -63,7 +63,8 @@ const fields = {
     .partialRecord(z.enum(retainedTables), z.int().min(1).max(3650))
     .nullable()
     .openapi({
-      description: 'Days after which rows are deleted, by table; what is not named is kept for good',
+      description:
+        'Days after which rows are deleted, by table, once a day; what is not named is kept for good. A lead is as old as the last message of its conversation; a conversation goes with its messages, drafts and comments, but not before its lead or while a mail or a draft waits; sends that are over are kept for at least 30 days, because their link to unsubscribe has to work; events once they are dispatched, notifications once they are read.',
       example: { conversations: 730, sends: 365 },
     }),
   form_allowed_origins: z

@@ -24,7 +24,9 @@ export function unsubscribe(input: {
   return raw<{ known: boolean; event_ids: string[] }>(sql`
     with s as materialized (
       select org_id, id, to_email, lead_id from sends
-      where org_id = ${input.org_id} and id = ${input.send_id} and kind = any(${sql.param(contactKinds)}::text[])),
+      where org_id = ${input.org_id} and id = ${input.send_id} and kind = any(${sql.param(contactKinds)}::text[])
+      -- An erasure of the recipient comes before or after, so that it leaves no address behind.
+      for share),
     kept as (
       -- What the provider may take back gives way to what it may not.
       insert into suppressions as x (org_id, id, kind, value_norm, reason, created_at)
