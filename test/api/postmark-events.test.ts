@@ -6,6 +6,7 @@ import { audit_logs } from '#db/schema/audit'
 import { mail_events, sends, suppressions } from '#db/schema/sending'
 import { deliverSend } from '#features/sending'
 import { addSeconds } from '#kernel/clock'
+import { withoutDatabase } from '#test/outage'
 import { arrangeReply, readSend } from '#test/sends'
 import { createWorld, read, type TestOrganization, type World } from '#test/world'
 
@@ -220,7 +221,8 @@ describe('who may report', () => {
     ['{}', 400],
     ['{"RecordType":"Delivery"}', 400],
     ['{"RecordType":"Bounce","ID":1}', 200],
-    ['{"RecordType":"Bounce","ID":1,"MessageID":"\\u0000"}', 400],
+    ['{"RecordType":"Bounce","ID":1,"MessageID":"\\u0000"}', 200],
+    ['{"RecordType":"Delivery","MessageID":"\\u0000","DeliveredAt":"2026-11-20T09:00:00Z"}', 400],
     ['{"From":"ada@buyer.test","MessageID":"m","Headers":[]}', 400],
   ] as const)('is told of the body %j: %d', async (body, status) => {
     const { post } = await arrange()
@@ -391,16 +393,14 @@ describe('reports in any order, each of them twice', () => {
   it('take back nothing that was unsubscribed here', async () => {
     const scene = await arrange()
     await scene.world.sql(
-      q
-        .insert(suppressions)
-        .values({
-          org_id: scene.org.id,
-          id: crypto.randomUUID(),
-          kind: 'email',
-          value_norm: scene.to_email,
-          reason: 'unsubscribed',
-          created_at: new Date(T(0)),
-        }),
+      q.insert(suppressions).values({
+        org_id: scene.org.id,
+        id: crypto.randomUUID(),
+        kind: 'email',
+        value_norm: scene.to_email,
+        reason: 'unsubscribed',
+        created_at: new Date(T(0)),
+      }),
     )
     await scene.post(change(scene, T(1), true))
     await scene.post(
@@ -440,7 +440,7 @@ describe('a report of a mail that nobody knew to have left', () => {
       })
       const calls: string[] = []
       scene.world.fetch = async (input) => {
-        calls.push(String(input))
+        calls.push(new Request(input).url)
         return new Response(null, { status: 500 })
       }
       const as_of = addSeconds(scene.world.clock.now(), 3600)
@@ -528,4 +528,40 @@ it('tells the address of one organization nothing about another that writes to i
       .where(inArray(suppressions.org_id, [scene.org.id, other.org.id])),
   )
   expect(rows).toEqual([{ org_id: scene.org.id }])
+})
+
+describe('while the database is down', () => {
+  it('a report is kept, twice is once, and it is applied when the database answers', async () => {
+    const scene = await arrange('review')
+    const { world, org, post } = scene
+    const hostile = { Description: 'a\u0000b\ud800', Type: 'Hard\u0000Bounce' }
+    const bodies = [delivery(scene, T(1)), bounce(scene, T(2), hostile), change(scene, T(3), true)]
+    await withoutDatabase(world, async () => {
+      for (const body of [...bodies, ...bodies])
+        expect(await post(body)).toEqual({ status: 200, body: { status: 'queued' } })
+    })
+    expect((await lookAt(scene)).events).toBe(0)
+    await world.ctx().ingest(org.id).flush(world.clock.now())
+    await world.drain()
+    await world.tick('*/5 * * * *')
+    await world.drain()
+    await world.tick('*/5 * * * *', addSeconds(world.clock.now(), 300))
+    expect((await readSend(world, scene.send_id)).state).toBe('sent')
+    expect(await lookAt(scene)).toMatchObject({
+      delivered_at: T(1),
+      bounced_at: T(2),
+      bounce: { hard: true, detail: 'a b\ufffd' },
+      suppressed: ['hard_bounce'],
+      events: 3,
+      waiting: 0,
+    })
+  })
+
+  it('one that names no send of ours comes again: 503', async () => {
+    const scene = await arrange()
+    await withoutDatabase(scene.world, async () => {
+      const { status, body } = await scene.post(delivery(scene, T(1), { Metadata: {} }))
+      expect({ status, code: body['code'] }).toEqual({ status: 503, code: 'unavailable' })
+    })
+  })
 })

@@ -33,18 +33,29 @@ const instant = z.iso
   .datetime({ offset: true })
   .refine(isStorable)
   .transform((text) => new Date(text))
+/** What Postgres cannot hold would hold up all that the buffer stores with it. */
+const line = (max: number) =>
+  z.string().transform((given) =>
+    given
+      .replace(/\p{Cc}+/gu, ' ')
+      .toWellFormed()
+      .trim()
+      .slice(0, max),
+  )
+const token = z.string().regex(/^[\w.:@+-]{1,100}$/)
 /** 64 bits, which JSON.parse may round. */
-const id = z.union([z.number().nonnegative(), z.string().min(1).max(50)]).transform(String)
+const id = z.union([z.number().nonnegative(), token]).transform(String)
 const metadata = z
   .object({ send_id: z.uuid().optional().catch(undefined), org_id: z.uuid().optional().catch(undefined) })
   .optional()
   .catch(undefined)
-const message = z.string().max(100).optional().catch(undefined)
-const text = z.string().max(2000).optional().catch(undefined)
+const message = token.optional().catch(undefined)
+const text = line(2000).optional().catch(undefined)
+const address = line(320)
 
 const delivery = z.object({
-  MessageID: z.string().min(1).max(100),
-  Recipient: z.string().max(320).default(''),
+  MessageID: token,
+  Recipient: address.default(''),
   DeliveredAt: instant,
   Metadata: metadata,
 })
@@ -64,10 +75,10 @@ const bounce = z.object({
 const subscription = z.object({
   MessageID: message,
   MessageStream: text,
-  Recipient: z.string().min(1).max(320),
+  Recipient: address.pipe(z.string().min(1)),
   ChangedAt: instant,
   SuppressSending: z.boolean(),
-  SuppressionReason: z.string().max(100).nullish().catch(null),
+  SuppressionReason: line(100).nullish().catch(null),
   Metadata: metadata,
 })
 
