@@ -12,13 +12,14 @@ import type { AppEnv } from './router'
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/
 
-// Set once the answer is there: a header set before makes Hono build an answer early, only to merge it later.
+// Set once the answer is there: a header set before makes Hono build an answer early, only to merge it later. And on the answer
+// itself, which is ours by now: `c.header` would make another one of it.
 export const requestId = createMiddleware<AppEnv>(async (c, next) => {
   const given = c.req.header('X-Request-Id')
   const id = given !== undefined && REQUEST_ID.test(given) ? given : uuidv7()
   c.set('request_id', id)
   await next()
-  c.header('X-Request-Id', id)
+  c.res.headers.set('X-Request-Id', id)
 })
 
 const MB = 1024 * 1024
@@ -44,10 +45,38 @@ const limitNormal = limit(MB)
 /** For the form's own middleware, which makes a page of the refusal. */
 export const limitForm = limitSmall
 
+/** Read by its handler as it comes in: never in memory as a whole. */
+const STREAMED = /^\/api(?:\/v1)?\/webhooks\/postmark\/inbound$/
+const limitStreamed = stream(50 * MB)
+
+function stream(max: number) {
+  return createMiddleware<AppEnv>((c, next) => {
+    if (Number(c.req.header('Content-Length') ?? 0) > max) throw tooLarge(max)
+    // Whoever sends in pieces names no length.
+    const { body, method } = c.req.raw
+    if (body) c.req.raw = new Request(c.req.raw, { method, body: body.pipeThrough(countUpTo(max)) })
+    return next()
+  })
+}
+
+function countUpTo(max: number): TransformStream<Uint8Array, Uint8Array> {
+  let size = 0
+  return new TransformStream({
+    transform: (chunk, controller) => {
+      size += chunk.length
+      if (size > max) controller.error(tooLarge(max))
+      else controller.enqueue(chunk)
+    },
+  })
+}
+
 const FORM = /^\/lead\//
-export const limitBody = createMiddleware<AppEnv>((c, next) =>
-  FORM.test(c.req.path) ? next() : small.test(c.req.path) ? limitSmall(c, next) : limitNormal(c, next),
-)
+export const limitBody = createMiddleware<AppEnv>((c, next) => {
+  const { path } = c.req
+  if (FORM.test(path)) return next()
+  if (STREAMED.test(path)) return limitStreamed(c, next)
+  return small.test(path) ? limitSmall(c, next) : limitNormal(c, next)
+})
 
 /** `overrides`: tests bring their own time and outside world through the same door. */
 export const provideContext = (overrides: Pick<CtxOptions, 'clock' | 'fetch'>) =>

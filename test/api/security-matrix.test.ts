@@ -182,12 +182,14 @@ describe('every route', () => {
     }
   })
 
-  it('that takes a body refuses 5 MB with 413 and broken JSON with 400 problem+json', async () => {
+  it('that takes a body refuses one that is too large with 413 and broken JSON with 400 problem+json', async () => {
     for (const route of routes.filter(
       ({ operation }) => operation.requestBody?.content['application/json'],
     )) {
       const headers = await keyTo(route)
-      const [, tooLarge] = await ask(route, { headers, body: `{"a":"${'x'.repeat(5_000_000)}"}` })
+      // A mail with its files is read as it streams in.
+      const size = route.path.endsWith('/postmark/inbound') ? 53_000_000 : 5_000_000
+      const [, tooLarge] = await ask(route, { headers, body: `{"a":"${'x'.repeat(size)}"}` })
       expect([route.path, tooLarge]).toEqual([route.path, 413])
       if (route.path.startsWith('/webhooks/')) continue
       const response = await world.request(route.method, fill(route), { headers, body: '{"broken":' })

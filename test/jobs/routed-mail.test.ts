@@ -1,4 +1,5 @@
 // Mail that Cloudflare Email Routing hands to `email()`: stored once, or kept where the operator sees it, or refused with a reason.
+import { createExecutionContext } from 'cloudflare:test'
 import { eq } from 'drizzle-orm'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -9,6 +10,7 @@ import { drafts } from '#db/schema/drafting'
 import { organizations } from '#db/schema/organizations'
 import { events } from '#db/schema/platform'
 import { sends, suppressions } from '#db/schema/sending'
+import { receiveEmail } from '#features/inbound'
 import { writeMail, writeParts } from '#test/mail-fixture'
 import { addressOf, deliver, DOMAIN, flushUnrouted, storedIn, streamOf, unrouted } from '#test/routed'
 import { arrangeReply, insertMailbox } from '#test/sends'
@@ -41,9 +43,16 @@ async function written(world: World, organization: TestOrganization) {
 describe('a mail to <slug>@', () => {
   it('makes contact, conversation, message, lead, events and audit in one round trip', async () => {
     const { world, organization } = await stage()
-    expect(
-      await deliver(world, { to: mine(organization), raw: writeMail({ 'Message-ID': unique() }) }),
-    ).toBeNull()
+    const ctx = world.ctx({ actor: { type: 'system', name: 'email' } })
+    const raw = writeMail({ 'Message-ID': unique() })
+    await receiveEmail(ctx, {
+      from: 'ada@buyer.test',
+      to: mine(organization),
+      raw: streamOf(raw),
+      rawSize: raw.length,
+      setReject: () => undefined,
+    })
+    expect(ctx.meter.round_trips).toBe(1)
     const { said, leads, conversations } = await storedIn(world, organization)
     expect(said).toMatchObject([
       {
@@ -88,9 +97,7 @@ describe('a mail to <slug>@', () => {
       forward: () => Promise.reject(new Error('not ours to forward')),
       reply: () => Promise.reject(new Error('not ours to answer')),
     }
-    await worker.email(message, createWorld().env, {
-      waitUntil: () => undefined,
-    } as unknown as ExecutionContext)
+    await worker.email(message, createWorld().env, createExecutionContext())
     expect((await storedIn(world, organization)).leads).toHaveLength(1)
   })
 
