@@ -1,4 +1,5 @@
 import { AppError } from '#kernel/errors'
+import { isOpen } from '#platform/breaker'
 import { actingAs, type Ctx } from '#platform/context'
 import { accept, type Intake } from '#platform/intake'
 import { ipSubject, refuseKnown, refuseTaken, slotFor, takeSlots } from '#platform/rate-limit'
@@ -78,6 +79,7 @@ async function countUnproven(ctx: Ctx): Promise<void> {
   const limit = ctx.config.RATE_LIMIT_FORM_ORGANIZATION_PER_MINUTE
   const slots = [await slotFor(ctx, 'site token', ipSubject(ctx.origin.ip), limit)]
   refuseKnown(ctx, slots)
+  if (isOpen(ctx)) throw unjudged()
   const [answer] = await ctx.db
     .within(UNPROVEN_WITHIN_MS)
     .nobody()
