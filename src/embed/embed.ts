@@ -31,7 +31,7 @@ const STYLE = `:host{display:block;max-width:36rem}
 form{display:grid;gap:1em}
 label{display:block;font-weight:600;margin-bottom:.3em}
 small{font-weight:400;opacity:.75}
-input,textarea{box-sizing:border-box;width:100%;font:inherit;color:inherit;background:transparent;border:1px solid color-mix(in srgb,currentColor 45%,transparent);border-radius:.5em;padding:.6em .75em}
+input,textarea{display:block;box-sizing:border-box;width:100%;font:inherit;color:inherit;background:transparent;border:1px solid color-mix(in srgb,currentColor 45%,transparent);border-radius:.5em;padding:.6em .75em}
 textarea{min-height:8em;resize:vertical}
 button{font:inherit;font-weight:600;color:var(--inlet-on-accent,#fff);background:var(--inlet-accent,#1f4fd1);border:0;border-radius:.5em;padding:.75em 1.4em;justify-self:start;cursor:pointer}
 button:disabled{opacity:.6;cursor:wait}

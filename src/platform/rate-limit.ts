@@ -44,10 +44,10 @@ export function refuseTaken(ctx: Ctx, slots: readonly Slot[], answer: { rows: { 
   refuse(Math.max(0, ...waits))
 }
 
-/** The 429 for a slot that a statement of another kind did not grant (SQL: ingest_inbound). */
-export function rememberTaken(ctx: Ctx, { key }: Slot, wait_seconds: number): AppError {
-  remember(key, wait_seconds, ctx.clock.now())
-  return tooMany(wait_seconds)
+/** The 429 for slots that a statement of another kind did not all grant (SQL: ingest_inbound). */
+export function rememberTaken(ctx: Ctx, slots: readonly Slot[], waits: readonly number[]): AppError {
+  slots.forEach(({ key }, i) => remember(key, waits[i] ?? 0, ctx.clock.now()))
+  return tooMany(Math.max(...waits))
 }
 
 /** Throws 429 without asking the database when this isolate has just been told so. */

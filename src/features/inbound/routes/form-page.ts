@@ -112,7 +112,7 @@ function messageFor(errors: readonly FieldError[], name: string): string | undef
 }
 
 /** In the visitor's words and language; what the API says is English. */
-export function wordsFor(path: string, texts: FormTexts): string {
+function wordsFor(path: string, texts: FormTexts): string {
   if (path === 'email') return texts.wrong_email
   if (path === TURNSTILE) return texts.challenge
   const field = formFields.find(({ name }) => name === path)

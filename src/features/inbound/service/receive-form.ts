@@ -5,7 +5,7 @@ import type { LeadSignal } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
 import { type DirectoryEntry, findInDirectory } from '#platform/directory'
 import { accept, type Intake } from '#platform/intake'
-import { ipSubject, refuseKnown, refuseTaken, type Slot, slotFor } from '#platform/rate-limit'
+import { ipSubject, refuseKnown, rememberTaken, type Slot, slotFor } from '#platform/rate-limit'
 import { utmOf } from '../policy/form-fields'
 import { isSpam, mayPost, signalsOf } from '../policy/form-signals'
 import { findForm } from '../repo/form'
@@ -107,7 +107,7 @@ async function judgeForm(ctx: Ctx, slug: string, posted: PostedForm, received_at
   const places = origin === null ? own : [...own, origin]
   const verified = await passesTurnstile(ctx, {
     token: posted.turnstile_token,
-    inquiry: `${slug}:${prepared.lead_key}:${prepared.request_hash}`,
+    inquiry: `${slug}:${key ?? ''}:${prepared.request_hash}`,
     hostnames: places.flatMap((place) => (URL.canParse(place) ? [new URL(place).hostname] : [])),
   })
   const signals: LeadSignal[] = [
@@ -135,8 +135,7 @@ function outcomeOf(ctx: Ctx, slots: readonly Slot[], outcome: Awaited<ReturnType
     case 'key_reused':
       throw keyReused()
     case 'rate_limited':
-      refuseTaken(ctx, slots, { rows: [{ waits: outcome.waits }] })
-      throw new TypeError('A limit was reached, and none says which')
+      throw rememberTaken(ctx, slots, outcome.waits)
     case 'own_send':
     case 'ignored':
     case 'unauthenticated':

@@ -6,7 +6,7 @@ import { derivedUuid } from '#platform/crypto'
 import { TURNSTILE } from '../policy/form-fields'
 
 /** Set on the widget, so that a token of another form of the same site key is none for this one. */
-export const TURNSTILE_ACTION = 'lead'
+const TURNSTILE_ACTION = 'lead'
 const TIMEOUT_MS = 4000
 const MAX_TOKEN = 2048
 
