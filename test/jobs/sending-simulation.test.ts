@@ -10,13 +10,14 @@ import { drafts } from '#db/schema/drafting'
 import { mailbox_days, mailboxes } from '#db/schema/mailboxes'
 import { organizations } from '#db/schema/organizations'
 import { events } from '#db/schema/platform'
-import { outbox_mails, sends } from '#db/schema/sending'
+import { outbox_mails, sends, transport_pauses } from '#db/schema/sending'
 import { cancelReply, sendsDue } from '#features/sending'
 import { addSeconds } from '#kernel/clock'
 import { AppError } from '#kernel/errors'
 import { fail, succeed } from '#kernel/failure'
 import type { Ctx } from '#platform/context'
 import { arrive } from '#test/arrivals'
+import { createFakePostmark, POSTMARK_BASE, POSTMARK_TOKEN } from '#test/fake-postmark'
 import { arrangeReply, createFakeMailbox, insertMailbox, type Reply, withMailbox } from '#test/sends'
 import { createWorld, type TestOrganization, type World } from '#test/world'
 import { deliverSendJob } from '../../src/features/sending/jobs/deliver-send'
@@ -64,7 +65,49 @@ interface Storm {
   world: World
 }
 
+/** Modes whose sends leave from no mailbox, and the settings that they need. */
+const shared: Record<string, Record<string, string>> = {
+  outbox: {},
+  postmark: {
+    MAIL_TRANSPORT: 'postmark',
+    POSTMARK_SERVER_TOKEN: POSTMARK_TOKEN,
+    POSTMARK_API_BASE: POSTMARK_BASE,
+    FROM_EMAIL: 'hello@inlet.test',
+  },
+}
+
 const modes: Record<string, (storm: Storm) => Provider> = {
+  // The transport itself, with an account that is refused now and then, and a search that lags by up to five minutes.
+  postmark: (storm) => {
+    const fake = createFakePostmark()
+    const seen: number[] = []
+    const now = () => storm.world.clock.now().getTime()
+    storm.world.fetch = async (input, init) => {
+      await storm.stall()
+      const search = new Request(input).url.includes('/messages/outbound')
+      const trouble = (p: number) => storm.raging && storm.chance(p)
+      fake.search = trouble(0.1) ? 'down' : trouble(0.05) ? 'throttled' : 'well'
+      fake.mood = 'well'
+      if (trouble(0.05)) fake.mood = 'lost_request'
+      else if (trouble(0.08)) fake.mood = 'lost_response'
+      else if (trouble(0.04)) fake.mood = 'down_but_took_it'
+      else if (trouble(0.03)) fake.mood = 'throttled'
+      else if (trouble(0.05)) fake.mood = { ErrorCode: 412 }
+      if (typeof fake.mood === 'object' && !search) storm.note('account refused')
+      const hidden = seen.findIndex((at) => at > now())
+      fake.lag = hidden < 0 ? 0 : fake.accepted.length - hidden
+      try {
+        return await fake.fetch(input, init)
+      } finally {
+        while (seen.length < fake.accepted.length) seen.push(now() + storm.pick(300) * 1000)
+      }
+    }
+    return {
+      transports,
+      ctx: (ctx) => ctx,
+      accepted: async () => fake.accepted.map(({ Metadata }) => Metadata['send_id'] ?? ''),
+    }
+  },
   // Gmail and Graph: a draft is a token that works once.
   draft: (storm) => {
     const fake = createFakeMailbox()
@@ -169,7 +212,7 @@ interface Message {
 }
 
 class Simulation {
-  readonly world = createWorld()
+  readonly world: World
   readonly #random: () => number
   readonly #mode: string
   readonly storm: Storm
@@ -191,6 +234,7 @@ class Simulation {
   constructor(mode: string, seed: number) {
     this.#random = random(seed)
     this.#mode = mode
+    this.world = createWorld(shared[mode])
     this.storm = {
       note: (what) => {
         this.log[what] = (this.log[what] ?? 0) + 1
@@ -209,7 +253,7 @@ class Simulation {
   async arrange(): Promise<void> {
     const { world } = this
     this.org = await world.organization()
-    if (this.#mode !== 'outbox') this.mailbox_id = await insertMailbox(world, this.org, { daily_cap: CAP })
+    if (!(this.#mode in shared)) this.mailbox_id = await insertMailbox(world, this.org, { daily_cap: CAP })
     const start = world.clock.now()
     for (let i = 0; i < REPLIES; i++) {
       // Some senders write twice, in two threads.
@@ -445,7 +489,11 @@ let running: Simulation | undefined
 
 afterEach(async () => {
   // The next run's sweep must not find this one's sends.
-  if (running) await running.world.sql(q.delete(organizations).where(eq(organizations.id, running.org.id)))
+  if (running)
+    await running.world.sql(
+      q.delete(organizations).where(eq(organizations.id, running.org.id)),
+      q.delete(transport_pauses),
+    )
 })
 
 describe.each(Object.keys(modes))('%s', (mode) => {
@@ -466,6 +514,7 @@ describe.each(Object.keys(modes))('%s', (mode) => {
   it('has met every kind of trouble', () => {
     running = undefined
     const kinds = ['sent', 'skipped', 'crash', 'stall', 'released', 'stalled', 'reconcile', 'database lost']
+    if (mode === 'postmark') kinds.push('account refused')
     expect(kinds.filter((kind) => !seen.has(kind))).toEqual([])
   })
 })
