@@ -336,10 +336,18 @@ describe('POST /drafts/{id}/approve', () => {
         org_id: stage.org.id,
         kind: 'email',
         value_norm: from_email,
-        reason: 'unsubscribed',
+        reason: 'complaint',
       }),
     )
     expect((await stage.act('POST', '/approve')).status).toBe(422)
+    // Whoever only wants no more mail still gets the answer that a person has looked at.
+    await stage.world.sql(
+      q
+        .update(suppressions)
+        .set({ reason: 'unsubscribed' })
+        .where(eq(suppressions.org_id, stage.org.id)),
+    )
+    expect((await stage.act('POST', '/approve')).status).toBe(200)
   })
 
   it('honours If-Match', async () => {

@@ -65,7 +65,11 @@ export function afterRefusal(
       if (attempts >= most) return { state: 'failed', bad_recipient: false }
       return {
         state: 'scheduled',
-        delay_seconds: between(failure.retry_after_seconds ?? retryDelay(attempts, spread, most), 1, DAY_SECONDS),
+        delay_seconds: between(
+          failure.retry_after_seconds ?? retryDelay(attempts, spread, most),
+          1,
+          DAY_SECONDS,
+        ),
         waits_because: 'provider_unavailable',
         burns_attempt: true,
       }

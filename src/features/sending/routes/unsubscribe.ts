@@ -44,7 +44,7 @@ export const unsubscribeRoutes = createRouter()
     return c.html(ASK, 200, await headers())
   })
   .openapi(post, async (c) => {
-    const one_click = ONE_CLICK.test(await c.req.text())
+    const one_click = ONE_CLICK.test(new TextDecoder().decode(await c.req.arrayBuffer()))
     const outcome = await unsubscribe(c.get('ctx'), c.req.valid('param').token)
     const status = outcome === 'done' ? 200 : 202
     return one_click
