@@ -160,7 +160,7 @@ export const newSiteToken = z
   .strictObject({ name: lineField(100).openapi({ example: 'Website backend' }) })
   .openapi('NewSiteToken')
 
-export const siteTokenOut = z
+const siteTokenOut = z
   .object({
     id: z.uuid(),
     name: z.string(),

@@ -65,7 +65,7 @@ export function newIds(ctx: Ctx, lead: string | undefined): Ids {
 }
 
 /** Hands on the events that were written, if any were. */
-export function kickFor(ctx: Ctx, ids: Ids, outcome: repo.IngestOutcome): void {
+function kickFor(ctx: Ctx, ids: Ids, outcome: repo.IngestOutcome): void {
   kick(ctx, eventsOf(ids, outcome))
 }
 
