@@ -38,14 +38,14 @@ export async function seedDemo(local: LocalFile): Promise<void> {
   local.demo.site_token ??= await createSiteToken(call, userToken)
 }
 
-async function createSiteToken(call: Caller, token: string): Promise<string | null> {
+async function createSiteToken(call: Caller, token: string): Promise<string> {
   const { json } = await call('/api/v1/site-tokens', {
     method: 'POST',
     token,
     body: { name: 'Local stack' },
-    expect: [201, 404],
+    expect: [201],
   })
-  return text(json['token']) || null
+  return text(json['token'])
 }
 
 type Caller = ReturnType<typeof caller>
