@@ -15,6 +15,7 @@ import {
   type ReplayAnswer,
   sealContext,
   type SealedItem,
+  soon,
 } from '#platform/ingest-buffer'
 import type { Slot } from '#platform/rate-limit'
 import { intakes } from '#registry/intakes'
@@ -23,6 +24,10 @@ import { backoffMs, DEAD_KEPT_MS, FIRST_TRY_MS, MAX_OBJECT_BYTES } from './inges
 import { createCounters } from './ingest-buffer/counters'
 import { createStore } from './ingest-buffer/store'
 import { tellDead } from './ingest-buffer/tell-dead'
+
+const FLUSH_WITHIN_MS = 60_000
+/** Failures that make the longest wait. */
+const MANY = 10
 
 export class IngestBuffer extends DurableObject<Env> implements IngestBufferPort {
   readonly #store = createStore(this.ctx.storage)
@@ -51,9 +56,9 @@ export class IngestBuffer extends DurableObject<Env> implements IngestBufferPort
   }
 
   async flush(now: Date): Promise<FlushReport> {
-    while (this.#flushing) {
-      const report = await this.#flushing
-      if (report.reached) return report
+    for (let shared = this.#flushing; shared; shared = this.#flushing) {
+      const report = await this.#ended(shared)
+      if (report?.reached) return report
       // That one met the outage; this caller has reason to believe that it is over.
     }
     this.#store.makeAllDue(now.getTime())
@@ -62,8 +67,14 @@ export class IngestBuffer extends DurableObject<Env> implements IngestBufferPort
 
   async alarm(): Promise<void> {
     this.#armed = false
-    if (this.#flushing) await this.#flushing
-    else await this.#run(this.#context(), null)
+    try {
+      await this.#idle()
+      await this.#run(this.#context(), null)
+    } catch (error) {
+      // The platform gives an alarm up after six failures; this one never ends while something waits.
+      this.#context().log.error('ingest.alarm', error)
+      await this.#arm(backoffMs(MANY, Math.random()))
+    }
   }
 
   async stats(): Promise<BufferStats> {
@@ -112,15 +123,26 @@ export class IngestBuffer extends DurableObject<Env> implements IngestBufferPort
   }
 
   async #idle(): Promise<void> {
-    while (this.#flushing) await this.#flushing
+    for (let shared = this.#flushing; shared; shared = this.#flushing) await this.#ended(shared)
+  }
+
+  /** A flush whose caller was ended may never end itself: after a while it is taken for dead. Two at once do no harm. */
+  async #ended(flushing: Promise<FlushReport>): Promise<FlushReport | null> {
+    return soon(flushing, FLUSH_WITHIN_MS).catch(() => {
+      if (this.#flushing === flushing) this.#flushing = null
+      return null
+    })
   }
 
   /** One flush at a time. `only` one item, or all that are due. */
   #run(ctx: Ctx, only: string | null): Promise<FlushReport> {
-    this.#flushing = this.#flushOnce(ctx, only).finally(() => {
-      this.#flushing = null
+    const flushing = this.#flushOnce(ctx, only).finally(() => {
+      if (this.#flushing === flushing) this.#flushing = null
     })
-    return this.#flushing
+    this.#flushing = flushing
+    // It goes on when its caller has gone.
+    this.ctx.waitUntil(flushing.catch(() => undefined))
+    return flushing
   }
 
   async #flushOnce(ctx: Ctx, only: string | null): Promise<FlushReport> {

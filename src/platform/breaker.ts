@@ -6,11 +6,14 @@ import type { Ctx } from './context'
 const FIRST_WAIT_MS = 1000
 const LONGEST_WAIT_MS = 15_000
 const PROBE_WITHIN_MS = 2500
+/** A database that answers the probe and then no store is not well: the waits go on from where they were. */
+const RELAPSE_MS = 60_000
 
 interface Breaker {
   /** When the next probe is due; null while the circuit is closed. */
   retry_at: number | null
   wait_ms: number
+  closed_at: number
   /** A probe is on its way until then: the request that carries it may be ended. */
   probing_until: number
 }
@@ -21,7 +24,7 @@ const breakers = new WeakMap<object, Breaker>()
 function breakerOf(ctx: Ctx): Breaker {
   const known = breakers.get(ctx.config)
   if (known) return known
-  const made: Breaker = { retry_at: null, wait_ms: FIRST_WAIT_MS, probing_until: 0 }
+  const made: Breaker = { retry_at: null, wait_ms: FIRST_WAIT_MS, closed_at: 0, probing_until: 0 }
   breakers.set(ctx.config, made)
   return made
 }
@@ -42,9 +45,11 @@ export function breakerState(ctx: Ctx): 'closed' | 'open' | 'probing' {
 export function trip(ctx: Ctx): void {
   const breaker = breakerOf(ctx)
   if (breaker.retry_at !== null) return
-  breaker.wait_ms = FIRST_WAIT_MS
-  breaker.retry_at = ctx.clock.now().getTime() + breaker.wait_ms
-  ctx.log.warn('breaker.opened')
+  const now = ctx.clock.now().getTime()
+  const isRelapse = now - breaker.closed_at < RELAPSE_MS
+  breaker.wait_ms = isRelapse ? Math.min(2 * breaker.wait_ms, LONGEST_WAIT_MS) : FIRST_WAIT_MS
+  breaker.retry_at = now + breaker.wait_ms
+  ctx.log.warn('breaker.opened', { wait_ms: breaker.wait_ms })
 }
 
 /** Starts the one probe when it is due, behind the request that asks. `recovered` runs when the database answers again. */
@@ -60,6 +65,7 @@ async function probe(ctx: Ctx, breaker: Breaker, recovered: () => Promise<unknow
   try {
     if (await answers(ctx)) {
       breaker.retry_at = null
+      breaker.closed_at = ctx.clock.now().getTime()
       ctx.log.info('breaker.closed')
       await recovered()
     } else {

@@ -11,7 +11,7 @@ import { breakerState } from '#platform/breaker'
 import { findInDirectory } from '#platform/directory'
 import { UNROUTED } from '#platform/ingest-buffer'
 import { accept } from '#platform/intake'
-import { leadIntake, leadsOf, post, put, sealed } from '#test/intakes'
+import { leadIntake, leadsOf, post, put, sealed, withoutAlarm } from '#test/intakes'
 import { withoutDatabase } from '#test/outage'
 import { createWorld, type TestOrganization, type World } from '#test/world'
 
@@ -41,7 +41,7 @@ describe('the breaker', () => {
     const { ctx, behind } = watched(world)
     await withoutDatabase(
       world,
-      async (outage) => {
+      async () => {
         const started = Date.now()
         expect(await post(world, ctx, await leadIntake(world, org, { key: 'a' }))).toEqual({
           outcome: 'queued',
@@ -50,10 +50,11 @@ describe('the breaker', () => {
         expect(waited).toBeGreaterThan(2000)
         expect(waited).toBeLessThan(6000)
         expect(breakerState(ctx)).toBe('open')
-        const asked = outage.asked
+        await withoutAlarm(world, org.id)
+        const asked = ctx.meter.round_trips
         for (const key of ['b', 'c', 'd'])
           expect(await post(world, ctx, await leadIntake(world, org, { key }))).toEqual({ outcome: 'queued' })
-        expect(outage.asked).toBe(asked)
+        expect(ctx.meter.round_trips).toBe(asked)
         expect(behind).toEqual([])
       },
       'silent',
@@ -63,21 +64,21 @@ describe('the breaker', () => {
   it('sends one probe at a time, behind a request that does not wait for it, less and less often', async () => {
     const world = createWorld()
     const org = await world.organization()
-    await withoutDatabase(world, async (outage) => {
+    await withoutDatabase(world, async () => {
       const { ctx, behind, settled } = watched(world)
       const send = async (key: string) => post(world, ctx, await leadIntake(world, org, { key }))
       await send('first')
       const waits: number[] = []
       for (let probes = 0, waited = 0, n = 0; probes < 6; n++) {
-        outage.asked = 0
+        const asked = ctx.meter.round_trips
         world.clock.advance(0.5)
         waited += 0.5
         await Promise.all([send(`a${n}`), send(`b${n}`), send(`c${n}`)])
         expect(behind.length).toBeLessThanOrEqual(1)
-        if (behind.length === 0) expect(outage.asked).toBe(0)
+        if (behind.length === 0) expect(ctx.meter.round_trips).toBe(asked)
         else {
           await settled()
-          // The objects' own alarms may try as well; of ours there is one.
+          expect(ctx.meter.round_trips).toBe(asked + 1)
           waits.push(waited)
           waited = 0
           probes++
@@ -107,6 +108,26 @@ describe('the breaker', () => {
     })
   })
 
+  it('goes on with its waits when a database answers the probe and then no store', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    const waits: number[] = []
+    for (let round = 0; round < 3; round++) {
+      const { ctx, settled } = watched(world)
+      const send = async (key: string) => post(world, ctx, await leadIntake(world, org, { key }))
+      await withoutDatabase(world, () => send(`a${round}`))
+      let waited = 0
+      while (breakerState(ctx) !== 'closed') {
+        world.clock.advance(1)
+        waited++
+        await send(`${round} ${waited}`)
+        await settled()
+      }
+      waits.push(waited)
+    }
+    expect(waits).toEqual([1, 2, 4])
+  })
+
   it('is no other isolate’s', async () => {
     const [world, other] = [createWorld(), createWorld()]
     const org = await world.organization()
@@ -125,6 +146,7 @@ describe('the breaker', () => {
         const { ctx, behind } = watched(world)
         const send = async (key: string) => post(world, ctx, await leadIntake(world, org, { key }))
         await send('a')
+        await withoutAlarm(world, org.id)
         world.clock.advance(2)
         await send('b')
         expect(behind.length).toBe(1)

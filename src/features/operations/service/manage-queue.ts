@@ -76,15 +76,12 @@ export async function clearQueue(ctx: Ctx, state: BufferState, confirm: number) 
   })
   ctx.log.warn('operator.queue_clear', { state, removed: removed.length })
   for (const [org_id, items] of Map.groupBy(removed, ({ destination }) => orgOf(destination)))
-    audit(
-      ctx,
-      org_id,
-      'ingest.cleared',
-      items
-        .map(({ id }) => id)
-        .slice(0, MAX_LISTED)
-        .join(','),
-    )
+    audit(ctx, org_id, {
+      action: 'ingest.cleared',
+      entity: 'organization',
+      entity_id: org_id ?? '',
+      fields: items.slice(0, MAX_LISTED).map(({ id }) => id),
+    })
   return {
     removed: removed.length,
     left: total - removed.length,
@@ -112,7 +109,11 @@ export async function readQueueItem(ctx: Ctx, id: string) {
   const found = answers.find(({ answer }) => answer !== null)?.answer
   if (!found) throw unreachable > 0 ? unreachableNow() : notFound('The item')
   ctx.log.warn('operator.queue_read', { id })
-  audit(ctx, orgOf(found.item.destination), 'ingest_item.read', id)
+  audit(ctx, orgOf(found.item.destination), {
+    action: 'ingest_item.read',
+    entity: 'ingest_item',
+    entity_id: id,
+  })
   const payload = found.payload === null ? null : (JSON.parse(found.payload) as Record<string, unknown>)
   return { ...toOut(found.item), payload }
 }
@@ -133,7 +134,12 @@ export async function replayQueueItem(ctx: Ctx, id: string, repair: Repair) {
       throw new AppError('unprocessable', 'No key that is configured opens this item.')
     ctx.log.warn('operator.queue_replay', { id, outcome: answer.outcome })
     const org_id = (repair.destination && orgOf(repair.destination)) ?? organizationOf(name)
-    audit(ctx, org_id, 'ingest_item.replayed', id, Object.keys(repair.patch ?? {}))
+    audit(ctx, org_id, {
+      action: 'ingest_item.replayed',
+      entity: 'ingest_item',
+      entity_id: id,
+      fields: Object.keys(repair.patch ?? {}),
+    })
     return { id, outcome: answer.outcome, error: 'error' in answer ? answer.error : null }
   }
   throw missed > 0 ? unreachableNow() : notFound('The item')
@@ -178,12 +184,11 @@ function unreachableNow(): AppError {
 function audit(
   ctx: Ctx,
   org_id: string | null,
-  action: string,
-  entity_id: string,
-  fields: string[] = [],
+  entry: Omit<Parameters<typeof recordAudit>[1], 'org_id'>,
 ): void {
   if (org_id === null) return
-  const entry = recordAudit(ctx, { org_id, action, entity: 'ingest_item', entity_id, fields })
-  const written = systemDb(ctx).batch([entry])
-  ctx.waitUntil(written.catch((error: unknown) => ctx.log.error('operations.audit', error, { action })))
+  const written = systemDb(ctx).batch([recordAudit(ctx, { org_id, ...entry })])
+  ctx.waitUntil(
+    written.catch((error: unknown) => ctx.log.error('operations.audit', error, { action: entry.action })),
+  )
 }
