@@ -87,12 +87,13 @@ const modes: Record<string, (storm: Storm) => Provider> = {
       const search = new Request(input).url.includes('/messages/outbound')
       const trouble = (p: number) => storm.raging && storm.chance(p)
       fake.search = trouble(0.1) ? 'down' : trouble(0.05) ? 'throttled' : 'well'
+      const lot = storm.raging ? storm.pick(100) : 100
       fake.mood = 'well'
-      if (trouble(0.05)) fake.mood = 'lost_request'
-      else if (trouble(0.08)) fake.mood = 'lost_response'
-      else if (trouble(0.04)) fake.mood = 'down_but_took_it'
-      else if (trouble(0.03)) fake.mood = 'throttled'
-      else if (trouble(0.05)) fake.mood = { ErrorCode: 412 }
+      if (lot < 5) fake.mood = 'lost_request'
+      else if (lot < 13) fake.mood = 'lost_response'
+      else if (lot < 17) fake.mood = 'down_but_took_it'
+      else if (lot < 20) fake.mood = 'throttled'
+      else if (lot < 25) fake.mood = { ErrorCode: 412 }
       if (typeof fake.mood === 'object' && !search) storm.note('account refused')
       const hidden = seen.findIndex((at) => at > now())
       fake.lag = hidden < 0 ? 0 : fake.accepted.length - hidden
