@@ -28,6 +28,7 @@ export interface KeepOptions {
   attempts?: number
 }
 
+const LOG_ENDS_WITH = '; its log ends with'
 const RESTARTS = 5
 const WINDOW_MS = 60_000
 
@@ -73,7 +74,8 @@ export async function keepRunning(supervisor: Supervisor, options: KeepOptions):
       await delay(restarts.length * 100)
       // The terminal's Ctrl-C may have reached the child before us: do not call that a crash.
       if (stopping) return
-      warn(`${options.name} ended unexpectedly; starting it again`)
+      const [how] = messageOf(problem).split(LOG_ENDS_WITH)
+      warn(`${how}; starting ${options.name} again`)
       try {
         await launch()
         return
@@ -110,7 +112,7 @@ export async function keepRunning(supervisor: Supervisor, options: KeepOptions):
 export function tail(file: string, lines = 5): string {
   try {
     const text = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n  ')
-    return text ? `; its log ends with\n  ${text}` : ''
+    return text ? `${LOG_ENDS_WITH}\n  ${text}` : ''
   } catch {
     return ''
   }
