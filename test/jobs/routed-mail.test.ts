@@ -219,6 +219,14 @@ describe('a mail to <slug>@', () => {
     expect(drafted).toEqual([])
   })
 
+  it('is its envelope’s when its From is nobody’s', async () => {
+    const { world, organization } = await stage()
+    const raw = writeMail({ 'Message-ID': unique(), From: 'undisclosed' })
+    await deliver(world, { from: 'Carl@buyer.test', to: mine(organization), raw })
+    const { said, leads } = await storedIn(world, organization)
+    expect([said.map(({ from }) => from), leads.length]).toEqual([['carl@buyer.test'], 1])
+  })
+
   it('is automatic when its envelope has no sender, whatever its headers say', async () => {
     const { world, organization } = await stage()
     await deliver(world, {

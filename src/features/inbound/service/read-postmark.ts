@@ -88,7 +88,7 @@ export async function readPostmark(
         headers: everybody.map(({ Email }) => Email),
         ...(hash === undefined ? {} : { hash }),
       },
-      null_sender: false,
+      return_path: null,
       // A second try of Postmark carries the same id.
       fallback_id: `postmark:${post.MessageID === '' ? await sha256Hex(json) : post.MessageID.slice(0, 200)}`,
       ask_sender: true,

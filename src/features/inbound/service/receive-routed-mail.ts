@@ -39,7 +39,7 @@ export async function receiveEmail(ctx: Ctx, message: RoutedMessage): Promise<vo
   const received_at = ctx.clock.now()
   const facts: MailFacts = {
     recipients: { envelope: [to], headers: [] },
-    null_sender: message.from.trim() === '' || message.from.trim() === '<>',
+    return_path: message.from.replace(/^\s*<?|>?\s*$/g, ''),
     fallback_id: `raw:${await sha256Hex(raw)}`,
     // An address of ours that once named a send, and that something has spoilt.
     ask_sender: to.startsWith(`${REPLY_LOCAL_PART}+`),

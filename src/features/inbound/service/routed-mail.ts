@@ -19,8 +19,8 @@ import type { Stored } from './store-inbound'
 /** What is known of a mail beside itself. */
 export interface MailFacts {
   recipients: Recipients
-  /** The envelope's sender is empty: a mail system's own word, whatever the headers say. */
-  null_sender: boolean
+  /** The envelope's, where it is known; empty: a mail system's own word, whatever the headers say. */
+  return_path: string | null
   /** By which it is told from others where it has no Message-ID. */
   fallback_id: string
   /** Where only its sender is left to tell whose it is. */
@@ -48,7 +48,7 @@ export async function toRouted(
   facts: MailFacts & { received_at: Date },
 ): Promise<RoutedMail> {
   const { recipients, received_at } = facts
-  const parsed = facts.null_sender ? { ...read, headers: [NULL_SENDER, ...read.headers] } : read
+  const parsed = withEnvelope(read, facts.return_path)
   const reply = await replyOf(ctx, recipients)
   const slugs = slugsOf(recipients, ctx.config)
   const reference_ids = referencesOf(parsed)
@@ -83,7 +83,13 @@ export async function toRouted(
   }
 }
 
-const NULL_SENDER = { name: 'return-path', value: '<>' }
+function withEnvelope(parsed: ParsedMail, return_path: string | null): ParsedMail {
+  if (return_path === '')
+    return { ...parsed, headers: [{ name: 'return-path', value: '<>' }, ...parsed.headers] }
+  // A mail without a usable From is somebody's all the same.
+  const email = parsed.from === null && return_path !== null ? normalizeEmail(return_path) : null
+  return email === null ? parsed : { ...parsed, from: { email, name: '' } }
+}
 
 async function replyOf(ctx: Ctx, recipients: Recipients) {
   for (const token of tokensOf(recipients)) {

@@ -48,7 +48,7 @@ const unreadMail = z.object({
       headers: z.array(z.string()),
       hash: z.string().optional(),
     }),
-    null_sender: z.boolean(),
+    return_path: z.string().nullable(),
     fallback_id: z.string(),
     ask_sender: z.boolean(),
   }),
