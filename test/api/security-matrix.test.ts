@@ -182,7 +182,7 @@ describe('every route', () => {
     }
   })
 
-  it('that takes a body refuses one that is too large with 413 and broken JSON with 400 problem+json', async () => {
+  it('that takes a body refuses 5 MB with 413 and broken JSON with 400 problem+json', async () => {
     for (const route of routes.filter(
       ({ operation }) => operation.requestBody?.content['application/json'],
     )) {
