@@ -205,6 +205,14 @@ describe('a program', () => {
     )
   })
 
+  it('is not seen by the time of a key that is not ours any more', async () => {
+    const world = createWorld()
+    const org = await world.organization({ reply_mode: 'off' })
+    const before = createWorld({ ENCRYPTION_KEY: 'ab'.repeat(32) })
+    await post(world, org.slug, { ...lead, _t: (await settings(before, org.slug)).render_token })
+    expect(await leadsOf(world, org)).toMatchObject([{ status: 'received', signals: [] }])
+  })
+
   it('does not become another lead by its traps: they are no part of the inquiry', async () => {
     const world = createWorld()
     const org = await world.organization({ reply_mode: 'off' })

@@ -100,7 +100,6 @@ function redirectTo(url: string | null): string | null {
 export async function drawForm(c: C, form: Form): Promise<Response> {
   const { allowed_origins, redirect_url, ...rest } = form
   const target = redirectTo(redirect_url)
-  c.header('Cache-Control', 'private, no-cache')
   return await show(c, 200, formPage({ ...rest, language: languageOf(c) }), {
     frame_ancestors: allowed_origins,
     form_targets: target === null ? [] : ['https:', ...(target.startsWith('http:') ? ['http:'] : [])],
@@ -116,6 +115,8 @@ async function show(
   policy: Parameters<typeof pagePolicy>[0] = { frame_ancestors: [], form_targets: [], turnstile: false },
 ): Promise<Response> {
   c.header('Content-Security-Policy', await pagePolicy(policy))
+  // Not `no-store`: who goes back finds what was typed.
+  c.header('Cache-Control', 'private, no-cache')
   // With none at all a browser would hide from us that the page is our own.
   c.header('Referrer-Policy', 'same-origin')
   c.header('Content-Language', languageOf(c))
