@@ -1,6 +1,7 @@
 // What happens between a request and the database while that is away.
+import { listDurableObjectIds, runInDurableObject } from 'cloudflare:test'
 import { eq } from 'drizzle-orm'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { q } from '#db/client'
 import { organizations } from '#db/schema/organizations'
 import { dead_letters, events } from '#db/schema/platform'
@@ -33,6 +34,13 @@ function unreachable(world: World) {
   Object.assign(world.env, { INGEST_BUFFER: broken })
   return () => Object.assign(world.env, { INGEST_BUFFER })
 }
+
+// What an earlier test has left would try to be stored in the middle of another one's outage.
+beforeEach(async () => {
+  const { INGEST_BUFFER } = createWorld().env
+  for (const id of await listDurableObjectIds(INGEST_BUFFER))
+    await runInDurableObject(INGEST_BUFFER.get(id), (_, state) => state.storage.deleteAlarm())
+})
 
 describe('the breaker', () => {
   it('opens after one time-out that one request pays for, and no other asks the database', async () => {
