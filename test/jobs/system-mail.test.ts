@@ -9,11 +9,13 @@ import { leads } from '#db/schema/leads'
 import { organizations } from '#db/schema/organizations'
 import { events } from '#db/schema/platform'
 import { mail_templates, outbox_mails, sends, suppressions } from '#db/schema/sending'
+import { inboundIntake } from '#features/inbound'
 import { deliverSend, sendLeadMails, sendOperatorNotice } from '#features/sending'
 import { fail, succeed } from '#kernel/failure'
 import type { Ctx } from '#platform/context'
 import { kick, recordEvent } from '#platform/outbox'
 import { arrive } from '#test/arrivals'
+import { leadIntake } from '#test/intakes'
 import { arrangeReply, createFakeMailbox, insertMailbox, readSend, withMailbox } from '#test/sends'
 import { createWorld, type TestOrganization, type World } from '#test/world'
 import { deliverSendJob } from '../../src/features/sending/jobs/deliver-send'
@@ -49,7 +51,11 @@ async function sendsOf(world: World, org: TestOrganization) {
 }
 
 const outcomes = async (world: World, org: TestOrganization) =>
-  (await sendsOf(world, org)).map(({ kind, state, skip_reason }) => [kind, state, skip_reason]).toSorted()
+  (await sendsOf(world, org))
+    .toSorted(byKind)
+    .map(({ kind, state, skip_reason }) => [kind, state, skip_reason])
+
+const byKind = (a: { kind: string }, b: { kind: string }) => a.kind.localeCompare(b.kind)
 
 async function mailOf(world: World, kind: string, org: TestOrganization) {
   const [[row]] = await world.sql(
@@ -127,7 +133,7 @@ describe('a lead by the form', () => {
       dedupe_key,
     }))
     const same = { state: 'sent', transport: 'outbox', automatic: true, to_name: null }
-    expect(shown.toSorted((a, b) => a.kind.localeCompare(b.kind))).toEqual([
+    expect(shown.toSorted(byKind)).toEqual([
       { ...same, kind: 'admin_alert', to_email: 'boss@agency.test', dedupe_key: `admin_alert:${lead_id}` },
       { ...same, kind: 'welcome', to_email: 'ada@buyer.test', dedupe_key: `welcome:${lead_id}` },
     ])
@@ -195,6 +201,19 @@ describe('a lead by the form', () => {
     // Where the wake-up was lost too, the minute finds what is due.
     world.queued.splice(0)
     await world.tick('* * * * *')
+    await world.drain()
+    expect(await outcomes(world, org)).toEqual([
+      ['admin_alert', 'sent', null],
+      ['welcome', 'sent', null],
+    ])
+  })
+
+  it('has each of its mails once when it came in while the database was down', async () => {
+    const { world, org } = await createScene()
+    // As the buffer stores it, and once more because it died before it had noted that.
+    const item = await leadIntake(world, org, { key: 'k', email: 'ada@buyer.test' })
+    for (const outcome of ['stored', 'known'])
+      expect(await inboundIntake.store(world.ctx(), { org_id: org.id }, [item])).toEqual([{ outcome }])
     await world.drain()
     expect(await outcomes(world, org)).toEqual([
       ['admin_alert', 'sent', null],
@@ -512,7 +531,7 @@ describe('a template that does not work', () => {
     await world.drain()
     const rows = await sendsOf(world, org)
     expect(
-      rows.map(({ kind, state, subject, last_error }) => [kind, state, subject, last_error]).toSorted(),
+      rows.toSorted(byKind).map(({ kind, state, subject, last_error }) => [kind, state, subject, last_error]),
     ).toEqual([
       [
         'admin_alert',

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Failure } from '#kernel/failure'
-import { afterRefusal, retryDelay } from './attempts'
+import { afterRefusal, attemptsOf, retryDelay } from './attempts'
 
 const failure = (kind: Failure['kind'], more: Partial<Failure> = {}): Failure => ({
   kind,
@@ -56,4 +56,22 @@ it('outlasts an outage of two hours', () => {
   expect(waits).toEqual([60, 120, 240, 480, 960, 1920, 3600])
   expect(retryDelay(1, 0)).toBe(48)
   expect(retryDelay(1, 0.999)).toBe(72)
+})
+
+it('gives a notice three attempts, spread wider, and a mail between people eight', () => {
+  expect(
+    ['reply', 'sequence', 'welcome', 'admin_alert', 'operator_notice', 'magic_link'].map((kind) =>
+      attemptsOf(kind as 'reply'),
+    ),
+  ).toEqual([8, 8, 3, 3, 3, 3])
+  expect([1, 2].map((attempts) => retryDelay(attempts, 0.5, 3))).toEqual([60, 900])
+  expect(afterRefusal(failure('transient'), 2, 0.5, 3)).toMatchObject({
+    state: 'scheduled',
+    burns_attempt: true,
+  })
+  expect(afterRefusal(failure('transient'), 3, 0.5, 3)).toEqual({ state: 'failed', bad_recipient: false })
+  expect(afterRefusal(failure('rate_limited'), 99, 0.5, 3)).toMatchObject({
+    state: 'scheduled',
+    burns_attempt: false,
+  })
 })

@@ -132,7 +132,7 @@ export function harmless(text: string | null, max: number): string | null {
   const line = clip(asLine(text.slice(0, 20 * max).toWellFormed()), max)
     .replaceAll(/([.。．｡])(?=[\p{L}\p{N}]*\p{L})/gu, '$1 ')
     .replaceAll(/(?<=\p{L}):(?=\S)/gu, ': ')
-    .replaceAll('//', '/ /')
+    .replaceAll(/\/(?=\/)/g, '/ ')
     .replaceAll('@', ' at ')
   return line === '' ? null : line
 }

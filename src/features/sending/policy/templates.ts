@@ -159,11 +159,13 @@ export function operatorNotice(dead: {
   code: string
   url: string
 }): Template {
+  const organization = harmless(dead.organization, 100) ?? 'an organization'
+  const what = dead.count === '1' ? '1 inquiry' : `${dead.count} inquiries`
   return {
-    subject: `Inlet: ${dead.count} inquiries of ${harmless(dead.organization, 100) ?? 'an organization'} could not be stored`,
+    subject: `Inlet: ${what} of ${organization} could not be stored`,
     body: [
-      `The database refused ${dead.count} of what came in for ${harmless(dead.organization, 100) ?? 'an organization'} (${dead.code}).`,
-      'Nothing is lost: each is kept with its reason, to be repaired and replayed.',
+      `The database refused ${what} of ${organization} (${dead.code}).`,
+      'Nothing is lost: what was refused is kept with its reason, to be repaired and replayed.',
       `The list: GET ${dead.url}`,
       'This is told once a day for an organization.',
     ].join('\n\n'),
