@@ -96,6 +96,7 @@ async function probesOf(services: Services, world: World, token: string): Promis
       body: JSON.stringify({ message_id: COUNTER, from: '+442079460018', body: 'What do 10 seats cost?' }),
       token: world.intake.site_token,
     },
+    { route: 'POST /webhooks/postmark/inbound', budget: 1, ...postmarkMail(world.env) },
     { route: 'GET /leads?limit=50', budget: 1, path: '/api/v1/leads?limit=50', token },
     { route: 'GET /leads/{id}', budget: 1, path: lead, token },
     { route: 'GET /dashboard/metrics', budget: 1, path: '/api/v1/dashboard/metrics', token },
@@ -113,6 +114,23 @@ async function probesOf(services: Services, world: World, token: string): Promis
     { route: 'GET /leads/{unknown id}', budget: 1, path: `/api/v1/leads/${randomUUID()}`, token },
     { route: 'GET /openapi.json', budget: 0, path: '/openapi.json' },
   ]
+}
+
+function postmarkMail(env: Record<string, string>): Omit<Probe, 'route' | 'budget'> {
+  const login = Buffer.from(`${env['WEBHOOK_USERNAME']}:${env['WEBHOOK_PASSWORD']}`).toString('base64')
+  return {
+    method: 'POST',
+    path: '/api/webhooks/postmark/inbound',
+    headers: { authorization: `Basic ${login}` },
+    body: JSON.stringify({
+      MessageID: COUNTER,
+      FromFull: { Email: `ada.${COUNTER}@buyer.test`, Name: 'Ada' },
+      OriginalRecipient: `${SLUG}@${env['INBOUND_EMAIL_DOMAIN']}`,
+      Subject: 'Ten seats',
+      TextBody: 'What do 10 seats cost?',
+      Headers: [{ Name: 'Message-ID', Value: `<${COUNTER}@buyer.test>` }],
+    }),
+  }
 }
 
 async function ask({ port }: Workerd, probe: Probe): Promise<RoundTripRow> {

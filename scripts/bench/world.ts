@@ -120,6 +120,8 @@ function environment(services: Services, database: Database, issuer: string): Re
     FROM_EMAIL: 'inlet@inlet.test',
     ADMIN_EMAIL: 'operator@inlet.test',
     INBOUND_EMAIL_DOMAIN: 'inbound.inlet.test',
+    WEBHOOK_USERNAME: 'postmark',
+    WEBHOOK_PASSWORD: secrets.WEBHOOK_PASSWORD,
     GOOGLE_CLIENT_ID: 'bench',
     GOOGLE_CLIENT_SECRET: 'bench',
     GOOGLE_OAUTH_REDIRECT_URI: 'http://inlet.test/oauth/google/callback',
