@@ -356,6 +356,25 @@ describe('an erasure', () => {
   })
 })
 
+const newIds = (world: World) =>
+  Object.fromEntries(
+    'contact conversation message lead draft notice suppression audit message_event lead_event draft_event'
+      .split(' ')
+      .map((name) => [name, world.ctx().newId()]),
+  )
+
+/** Another connection has come to a row that this one holds. */
+async function untilSomebodyWaits(
+  run: (statement: ReturnType<typeof raw<{ n: number }>>) => Promise<{ rows: { n: number }[] }>,
+) {
+  for (let waiting = 0; waiting === 0; ) {
+    const { rows } = await run(
+      raw<{ n: number }>(sql`select count(*)::integer as n from pg_locks where not granted`),
+    )
+    waiting = Number(rows[0]?.n)
+  }
+}
+
 describe('an erasure while the product is at work', () => {
   async function sending(until: 'claim' | 'prepare' | 'gate') {
     const world = createWorld()
@@ -484,21 +503,41 @@ describe('an erasure while the product is at work', () => {
     }
   })
 
+  it('waits for a mail that is being stored, and takes it along', async () => {
+    const { world, org, erase } = await scene()
+    const known = await arrive(world, org, { email: ADDRESS })
+    const ctx = world.ctx()
+    let erased: Promise<Response> | undefined
+    await ctx.db.org({ org_id: org.id, visibility: 'all' }).transaction(async (run) => {
+      const now = world.clock.now().toISOString()
+      const mail = {
+        now,
+        actor: 'test',
+        ids: newIds(world),
+        source: 'email',
+        contact: { email: ADDRESS, email_norm: ADDRESS, name: 'Grace' },
+        message: { channel: 'email', received_at: now, from_email: ADDRESS, text: 'x', stripped_text: 'x' },
+      }
+      await run(raw(sql`select ingest_inbound(${JSON.stringify(mail)}::jsonb)`))
+      erased = erase(known.contact_id)
+      await untilSomebodyWaits(run)
+    })
+    expect(await read((await erased) ?? new Response())).toMatchObject({
+      status: 200,
+      body: { removed: { conversations: 2, messages: 2, leads: 2, drafts: 2 } },
+    })
+    expect(await tracesOf(world, org, [ADDRESS])).toEqual({})
+  })
+
   it('sends a mail that came into a thread just then on a way of its own', async () => {
     const { world, org } = await scene()
     const known = await arrive(world, org, { email: ADDRESS })
     const ctx = world.ctx()
-    const id = () => ctx.newId()
-    const ids = Object.fromEntries(
-      'contact conversation message lead draft notice suppression audit message_event lead_event draft_event'
-        .split(' ')
-        .map((name) => [name, id()]),
-    )
     const now = world.clock.now().toISOString()
     const bounce = {
       now,
       actor: 'test',
-      ids,
+      ids: newIds(world),
       source: 'email',
       contact: null,
       reference_ids: [`<${known.message_id}@buyer.test>`],
@@ -517,12 +556,7 @@ describe('an erasure while the product is at work', () => {
       await run(raw(sql`delete from conversations where id = ${known.conversation_id}`))
       // It has found the thread, and waits for the row that is about to go.
       arrived = door.batch([raw(sql`select ingest_inbound(${JSON.stringify(bounce)}::jsonb) as result`)])
-      for (let waiting = 0; waiting === 0; ) {
-        const { rows } = await run(
-          raw<{ n: number }>(sql`select count(*)::integer as n from pg_locks where not granted`),
-        )
-        waiting = Number(rows[0]?.n)
-      }
+      await untilSomebodyWaits(run)
     })
     expect(await arrived).toMatchObject([{ rows: [{ result: { outcome: 'raced' } }] }])
   })
