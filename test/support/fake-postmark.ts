@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer'
 export const POSTMARK_TOKEN = 'test-only-postmark-token'
 export const POSTMARK_BASE = 'https://postmark.test'
 
-export interface PostmarkMail {
+interface PostmarkMail {
   MessageID: string
   From: string
   To: string

@@ -4,7 +4,7 @@ import { isStorable } from '#kernel/clock'
 import type { MailEventKind } from '#kernel/vocabulary'
 
 /** What a report does to its send (SQL: apply_mail_event). `none`: it is kept, and says nothing of the mail. */
-export type ReportEffect = 'delivered' | 'bounced' | 'complained' | 'unsubscribed' | 'reactivated' | 'none'
+type ReportEffect = 'delivered' | 'bounced' | 'complained' | 'unsubscribed' | 'reactivated' | 'none'
 
 export interface MailReport {
   /** The provider's own identity of the report. */

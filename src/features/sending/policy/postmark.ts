@@ -64,7 +64,7 @@ export function judgePostmarkAnswer(
 }
 
 /** Also for the search. Nothing has left, whatever it is. */
-export function judgeRefusal(
+function judgeRefusal(
   status: number,
   code: number | null,
   message: string,
