@@ -173,7 +173,8 @@ async function refuse(
   const trail = newTrail(ctx)
   const suppress_as = next.bad_recipient ? { id: ctx.newId(), reason: failure.code } : null
   const [{ rows }] = await door.batch([repo.markFailed(guard, { error, suppress_as, trail })])
-  await resume(ctx, send)
+  // What the provider says of one mail shows that it takes others.
+  if (failure.kind === 'permanent' && state === 'sending') await resume(ctx, send)
   if (rows.length === 0) return
   kick(ctx, [trail.event_id])
   await discard(ctx, transport, send, send.provider_draft_id)
