@@ -24,6 +24,7 @@ export interface Lead {
 
 export interface Send {
   id: string
+  kind: string
   state: string
   to: string
   attempts: number

@@ -121,7 +121,10 @@ it(`answers each of ${MAILS} mails exactly once through ${KILLS} kills of worker
     Object.fromEntries(mails.map(({ message_id }) => [message_id, 1])),
   )
   expect(sent).toHaveLength(MAILS)
-  expect(tally(sends.map(({ state }) => state))).toEqual({ sent: MAILS })
+  expect(tally(sends.map(({ kind, state }) => `${kind} ${state}`))).toEqual({
+    'reply sent': MAILS,
+    'admin_alert sent': MAILS,
+  })
   expect(letters.data).toEqual([])
   expect(await product.get('/audit-logs/verify')).toMatchObject({ ok: true })
 })

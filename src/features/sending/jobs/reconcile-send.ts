@@ -3,10 +3,9 @@
 import * as z from 'zod'
 import { addSeconds } from '#kernel/clock'
 import type { Job } from '#kernel/job'
-import type { SendKind } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
 import { kick } from '#platform/outbox'
-import { attemptsOf, RECONCILE_AFTER_SECONDS, RECONCILE_FOR_SECONDS } from '../policy/attempts'
+import { MAX_ATTEMPTS, RECONCILE_AFTER_SECONDS, RECONCILE_FOR_SECONDS } from '../policy/attempts'
 import * as repo from '../repo/finish'
 import { findUnknown } from '../repo/read'
 import { newTrail } from '../repo/trail'
@@ -56,12 +55,12 @@ function conclude(
   guard: repo.Guard,
   found: Exclude<Reconciliation, { outcome: 'sent' }>,
   trail: ReturnType<typeof newTrail>,
-  send: { kind: SendKind; attempts: number; tooOld: boolean },
+  send: { attempts: number; tooOld: boolean },
 ) {
   const at = trail.at.toISOString()
   switch (found.outcome) {
     case 'not_sent':
-      if (send.attempts >= attemptsOf(send.kind)) {
+      if (send.attempts >= MAX_ATTEMPTS) {
         const error = {
           code: 'not_sent',
           message: 'The provider never got it, at the last attempt either.',

@@ -14,7 +14,7 @@ export interface Rendered {
 
 export type Values = Readonly<Record<string, string | null>>
 
-export interface TemplateProblem {
+interface TemplateProblem {
   path: 'subject' | 'body'
   line: number
   message: string
