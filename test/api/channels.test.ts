@@ -290,6 +290,30 @@ describe('POST /webhooks/{channel}', () => {
     expect(await count(messages)).toBe(0)
   })
 
+  it('keeps a message while the database is down, once, and stores it with its time', async () => {
+    const { world, organization, site, post, count } = await stage()
+    const down = createWorld({ NEON_GATEWAY_URL: 'http://127.0.0.1:1' })
+    const at = new Date(world.clock.now().getTime() - 3600_000)
+    down.clock.set(at)
+    for (const text of ['What do 10 seats cost?', 'Changed on the way']) {
+      const body = { ...said, body: text }
+      const response = await down.request('POST', '/api/v1/webhooks/sms', { token: site.token, body })
+      expect(await read(response)).toEqual({ status: 202, body: { status: 'queued' } })
+    }
+    const flushed = await world.ctx().ingest(organization.id).flush(world.clock.now())
+    expect(flushed).toMatchObject({ stored: 1, dead: 0, waiting: 0 })
+    expect((await post('sms', said)).body.status).toBe('duplicate')
+    expect([await count(messages), await count(leads)]).toEqual([1, 1])
+    const [[row]] = await world.sql(
+      q
+        .select({ text: messages.text, received_at: messages.received_at })
+        .from(messages)
+        .where(eq(messages.org_id, organization.id)),
+    )
+    expect(row?.text).toBe(said.body)
+    expect(Math.abs((row?.received_at.getTime() ?? 0) - at.getTime())).toBeLessThan(60_000)
+  })
+
   it("writes into its caller's organization alone", async () => {
     const { world, post, count } = await stage()
     const other = await world.organization({ reply_mode: 'off' })

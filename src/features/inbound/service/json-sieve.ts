@@ -3,7 +3,7 @@
 import { AppError } from '#kernel/errors'
 
 /** How much of the string under these names (of objects, joined by dots; arrays have none) is let through. */
-export interface StringRule {
+interface StringRule {
   max: number
   /** Of a longer one: its beginning, or nothing, or all of it to the side, decoded. */
   longer: 'cut' | 'drop' | 'aside'
