@@ -30,7 +30,7 @@ export type ErasureOutcome =
   /** `changed`: the address is another one by now. `in_flight`: a mail is with its provider this moment. */
   | { outcome: 'unknown' | 'changed' | 'in_flight' }
 
-export type Removed = Record<'leads' | 'conversations' | 'messages' | 'comments' | 'drafts' | 'sends', number>
+type Removed = Record<'leads' | 'conversations' | 'messages' | 'comments' | 'drafts' | 'sends', number>
 
 export function erase(erasure: Erasure) {
   return raw<{ result: ErasureOutcome }>(
