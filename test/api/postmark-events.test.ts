@@ -511,7 +511,7 @@ describe('a report without its send', () => {
     const days = (count: number) => addSeconds(scene.world.clock.now(), count * 86_400)
     await scene.world.tick('*/5 * * * *', days(3.1))
     expect(await lookAt(scene)).toEqual({ ...untouched, waiting: 1 })
-    await scene.world.tick('*/5 * * * *', days(14.1))
+    await scene.world.tick('0 3 * * *', days(14.1))
     expect(await lookAt(scene)).toEqual({ ...untouched, events: 0 })
   })
 })

@@ -1,5 +1,5 @@
 // What a provider reports about mail that has left. Reports are the installation's until their send is found.
-import { and, asc, eq, exists, gt, isNull, lt, or, sql } from 'drizzle-orm'
+import { and, asc, eq, exists, gt, isNull, or, sql } from 'drizzle-orm'
 import { q, raw } from '#db/client'
 import { mail_events, sends } from '#db/schema/sending'
 import type { SendState } from '#kernel/vocabulary'
@@ -54,17 +54,4 @@ export function listMatched(since: Date, limit: number) {
     )
     .orderBy(asc(mail_events.created_at))
     .limit(limit)
-}
-
-export function trimMailEvents(before: Date, limit: number) {
-  return q
-    .delete(mail_events)
-    .where(
-      sql`(provider, dedupe_key) in (${q
-        .select({ provider: mail_events.provider, dedupe_key: mail_events.dedupe_key })
-        .from(mail_events)
-        .where(lt(mail_events.created_at, before))
-        .limit(limit)})`,
-    )
-    .returning({ dedupe_key: mail_events.dedupe_key })
 }

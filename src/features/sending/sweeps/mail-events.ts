@@ -6,12 +6,8 @@ import * as repo from '../repo/mail-events'
 import { settle } from '../service/record-mail-event'
 
 const LIMIT = 200
-const TRIM_LIMIT = 5000
-const DAY = 86_400
 /** A report comes minutes before its send has its id, not days; what is older belongs to another product on the account. */
-const TRY_FOR_SECONDS = 3 * DAY
-/** Beyond any provider's retries, so that a late double is still known. */
-const KEEP_SECONDS = 14 * DAY
+const TRY_FOR_SECONDS = 3 * 86_400
 
 /** Reports that came before their send was there, and those of sends that nobody knew to have left. */
 export const mailEvents: Sweep<Ctx> = {
@@ -20,10 +16,7 @@ export const mailEvents: Sweep<Ctx> = {
   run: async (ctx) => {
     const now = ctx.clock.now()
     const door = systemDb(ctx)
-    const [matched, trimmed] = await door.batch([
-      repo.listMatched(addSeconds(now, -TRY_FOR_SECONDS), LIMIT),
-      repo.trimMailEvents(addSeconds(now, -KEEP_SECONDS), TRIM_LIMIT),
-    ])
+    const [matched] = await door.batch([repo.listMatched(addSeconds(now, -TRY_FOR_SECONDS), LIMIT)])
     const [first, ...rest] = matched.map((event) =>
       repo.applyMailEvent({ ...event, ids: { audit: ctx.newId(), suppression: ctx.newId() }, now }),
     )
@@ -31,6 +24,6 @@ export const mailEvents: Sweep<Ctx> = {
     const events = answers.flatMap(({ rows }) => rows.map((row) => row.event))
     const settled = await settle(ctx, events)
     const applied = events.filter((event) => event.outcome === 'applied').length
-    return { applied, settled, trimmed: trimmed.length }
+    return { applied, settled }
   },
 }
