@@ -61,10 +61,11 @@ it('says so while Postgres is stopped, and then answers every mail that came mea
     await postgres.stop()
     const health = await fetch(`${stack.api}/health`)
     expect(health.status).toBe(503)
-    const refused = await fetch(`${stack.api}/lead/${stack.local.demo.slug}`, {
+    // Not a lead: those are kept (faults/outage).
+    const refused = await fetch(`${stack.api}/api/v1/auth/login`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ email: 'ada@form.test', message: 'Hello' }),
+      body: JSON.stringify({ email: 'ada@form.test', password: 'not the password' }),
     })
     expect({ status: refused.status, retry: refused.headers.has('retry-after') }).toEqual({
       status: 503,
