@@ -1,5 +1,5 @@
 // A certificate authority of our own for one machine's tests: root → intermediate → server, and what has to be refused beside it.
-import { execFileSync } from 'node:child_process'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import {
   existsSync,
   mkdirSync,
@@ -11,15 +11,17 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import forge from 'node-forge'
 import type { SmtpScenario } from './smtp-scenario.ts'
 
 const HOME = join(import.meta.dirname, '../../node_modules/.cache/inlet-certificates')
 const DAYS = 30
+const DAY_MS = 86_400_000
 
-/** Made once and kept for most of their life. Throws where there is no openssl. */
+/** Made once and kept for most of their life. */
 function ensureCertificates(): void {
   const root = join(HOME, 'root.pem')
-  const fresh = existsSync(root) && Date.now() - statSync(root).mtimeMs < (DAYS / 2) * 86_400_000
+  const fresh = existsSync(root) && Date.now() - statSync(root).mtimeMs < (DAYS / 2) * DAY_MS
   if (!fresh) make()
 }
 
@@ -44,83 +46,63 @@ export function readCertificate(name: NonNullable<SmtpScenario['certificate']>):
   }
 }
 
+interface Issued {
+  cert: string
+  key: string
+  signer: { subject: forge.pki.CertificateField[]; key: forge.pki.rsa.PrivateKey }
+}
+
+/** Without an issuer it signs itself. `host`: for a server; without one it is an authority. */
+function issue(name: string, by: Issued['signer'] | null, host: string | null, ends_at: number): Issued {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  })
+  const subject = [{ name: 'commonName', value: `Inlet test ${name}` }]
+  const signer = { subject, key: forge.pki.privateKeyFromPem(privateKey) }
+  const certificate = forge.pki.createCertificate()
+  certificate.publicKey = forge.pki.publicKeyFromPem(publicKey)
+  // Positive: a first digit over 7 would make it a negative number.
+  certificate.serialNumber = `01${randomBytes(15).toString('hex')}`
+  certificate.validity.notBefore = new Date(Date.now() - 2 * DAY_MS)
+  certificate.validity.notAfter = new Date(ends_at)
+  certificate.setSubject(subject)
+  certificate.setIssuer((by ?? signer).subject)
+  certificate.setExtensions(
+    host === null
+      ? [
+          { name: 'basicConstraints', cA: true, critical: true },
+          { name: 'keyUsage', keyCertSign: true, critical: true },
+        ]
+      : [
+          { name: 'basicConstraints', cA: false },
+          { name: 'extKeyUsage', serverAuth: true },
+          { name: 'subjectAltName', altNames: [{ type: 2, value: host }] },
+        ],
+  )
+  certificate.sign((by ?? signer).key, forge.md.sha256.create())
+  return { cert: forge.pki.certificateToPem(certificate), key: privateKey, signer }
+}
+
 /** In a folder of its own, put in place by one rename: two runs at once do not meet. */
 function make(): void {
   mkdirSync(join(HOME, '..'), { recursive: true })
   const dir = mkdtempSync(`${HOME}-`)
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: dir, stdio: 'pipe' })
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  const authority = (name: string) => {
-    const subject = `/CN=Inlet test ${name}`
-    const usage = ['-addext', 'keyUsage=critical,keyCertSign']
-    openssl(
-      'req',
-      '-x509',
-      ...newKey,
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.pem`,
-      '-days',
-      String(DAYS),
-      '-subj',
-      subject,
-      ...usage,
-    )
+  const later = Date.now() + DAYS * DAY_MS
+  const root = issue('root', null, null, later)
+  const intermediate = issue('intermediate', root.signer, null, later)
+  const stranger = issue('stranger', null, null, later)
+  writeFileSync(join(dir, 'root.pem'), root.cert)
+  const server = (name: string, by: Issued, host: string, ends_at: number) => {
+    const { cert, key } = issue(name, by.signer, host, ends_at)
+    writeFileSync(join(dir, `${name}.key`), key)
+    writeFileSync(join(dir, `${name}.chain.pem`), `${cert}${by.cert}`)
   }
-  const issue = (name: string, by: string, days: number, extensions: string) => {
-    writeFileSync(join(dir, `${name}.ext`), extensions)
-    openssl(
-      'req',
-      '-new',
-      ...newKey,
-      '-keyout',
-      `${name}.key`,
-      '-out',
-      `${name}.csr`,
-      '-subj',
-      `/CN=Inlet test ${name}`,
-    )
-    openssl(
-      'x509',
-      '-req',
-      '-in',
-      `${name}.csr`,
-      '-CA',
-      `${by}.pem`,
-      '-CAkey',
-      `${by}.key`,
-      '-CAcreateserial',
-      '-days',
-      String(days),
-      '-extfile',
-      `${name}.ext`,
-      '-out',
-      `${name}.pem`,
-    )
-  }
-  const server = (name: string, by: string, days: number, host: string) => {
-    issue(
-      name,
-      by,
-      days,
-      `basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\nsubjectAltName=DNS:${host}\n`,
-    )
-    const chain = [name, by].map((part) => readFileSync(join(dir, `${part}.pem`), 'utf8')).join('')
-    writeFileSync(join(dir, `${name}.chain.pem`), chain)
-  }
-  authority('root')
-  authority('stranger')
-  issue(
-    'intermediate',
-    'root',
-    DAYS,
-    'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign\n',
-  )
-  server('good', 'intermediate', DAYS, 'localhost')
-  server('expired', 'intermediate', -1, 'localhost')
-  server('wrong_host', 'intermediate', DAYS, 'mail.other.test')
-  server('unknown_ca', 'stranger', DAYS, 'localhost')
+  server('good', intermediate, 'localhost', later)
+  server('expired', intermediate, 'localhost', Date.now() - DAY_MS)
+  server('wrong_host', intermediate, 'mail.other.test', later)
+  server('unknown_ca', stranger, 'localhost', later)
   rmSync(HOME, { recursive: true, force: true })
   try {
     renameSync(dir, HOME)
