@@ -149,7 +149,6 @@ async function goesThrough(outage: Outage): Promise<void> {
   await settle(product, await countOf('leads'))
   const stored = await leadsOf(poster)
   expect(new Set(poster.answered.map(({ status }) => status))).toEqual(new Set([201, 202]))
-  expect(percentile(open, SHARE)).toBeLessThan(GOAL)
   expect(Math.max(...depths)).toBeGreaterThan(leads / 4)
   // Each once, by the id that its sender was told, and with the time at which it came.
   const told = Object.fromEntries(poster.answered.map(({ email, lead_id }) => [email, [lead_id]]))
@@ -164,6 +163,8 @@ async function goesThrough(outage: Outage): Promise<void> {
   expect(welcomed).toEqual(Object.fromEntries(poster.answered.map(({ email }) => [email, ['sent']])))
   expect(await product.operator('/admin/dead-letters')).toMatchObject({ data: [] })
   expect(await product.operator('/admin/queue/stats')).toMatchObject({ depth: 0, dead: 0 })
+  // Last: a machine that is busy with something else shall not hide what was lost.
+  expect(percentile(open, SHARE)).toBeLessThan(GOAL)
 }
 
 interface StoredLead {
