@@ -384,7 +384,7 @@ CREATE TABLE "events" (
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	"dispatched_at" timestamp (3) with time zone,
 	CONSTRAINT "events_org_id_id_pk" PRIMARY KEY("org_id","id"),
-	CONSTRAINT "events_type" CHECK ("events"."type" in ('lead.created', 'lead.updated', 'lead.assigned', 'lead.score_changed', 'message.ingested', 'message.sent', 'draft.ready', 'conversation.updated', 'task.created', 'task.completed', 'contact.updated', 'campaign.completed', 'enrollment.replied', 'sla.warning', 'sla.breached', 'mailbox.reconnect_required', 'destination.disabled', 'draft.requested', 'send.ended'))
+	CONSTRAINT "events_type" CHECK ("events"."type" in ('lead.created', 'lead.updated', 'lead.assigned', 'lead.score_changed', 'message.ingested', 'message.sent', 'draft.ready', 'conversation.updated', 'task.created', 'task.completed', 'contact.updated', 'campaign.completed', 'enrollment.replied', 'sla.warning', 'sla.breached', 'mailbox.reconnect_required', 'destination.disabled', 'draft.requested', 'send.ended', 'recipient.unsubscribed', 'ingest.dead'))
 );
 --> statement-breakpoint
 CREATE TABLE "idempotency_keys" (
@@ -584,15 +584,19 @@ CREATE INDEX "leads_recent" ON "leads" USING btree ("org_id","received_at" DESC 
 CREATE INDEX "leads_status" ON "leads" USING btree ("org_id","status","received_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "leads_contact" ON "leads" USING btree ("org_id","contact_id");--> statement-breakpoint
 CREATE INDEX "leads_conversation" ON "leads" USING btree ("org_id","conversation_id");--> statement-breakpoint
+CREATE INDEX "leads_created" ON "leads" USING brin ("created_at");--> statement-breakpoint
 CREATE INDEX "mailbox_gaps_mailbox" ON "mailbox_gaps" USING btree ("org_id","mailbox_id","detected_at");--> statement-breakpoint
 CREATE INDEX "mailboxes_email" ON "mailboxes" USING btree ("provider","email_norm");--> statement-breakpoint
 CREATE INDEX "mailboxes_status_synced" ON "mailboxes" USING btree ("status","last_synced_at");--> statement-breakpoint
+CREATE INDEX "notices_lead" ON "notices" USING btree ("org_id","lead_id");--> statement-breakpoint
 CREATE INDEX "notices_due" ON "notices" USING btree ("next_attempt_at") WHERE state = 'pending';--> statement-breakpoint
 CREATE INDEX "notifications_user" ON "notifications" USING btree ("org_id","user_id","created_at" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "dead_letters_recent" ON "dead_letters" USING btree ("created_at" DESC NULLS LAST,"id" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "events_undispatched" ON "events" USING btree ("created_at") WHERE dispatched_at is null;--> statement-breakpoint
 CREATE INDEX "sweep_runs_recent" ON "sweep_runs" USING btree ("name","started_at" DESC NULLS LAST);--> statement-breakpoint
 CREATE INDEX "mail_events_waiting" ON "mail_events" USING btree ("created_at") WHERE applied_at is null;--> statement-breakpoint
+CREATE INDEX "mail_events_created" ON "mail_events" USING btree ("created_at");--> statement-breakpoint
+CREATE INDEX "mail_events_subscriptions" ON "mail_events" USING btree ("recipient") WHERE kind = 'subscription';--> statement-breakpoint
 CREATE INDEX "sends_due" ON "sends" USING btree ("next_attempt_at") WHERE state = 'scheduled';--> statement-breakpoint
 CREATE INDEX "sends_leased" ON "sends" USING btree ("lease_until") WHERE state = 'claimed';--> statement-breakpoint
 CREATE INDEX "sends_started" ON "sends" USING btree ("send_started_at") WHERE state in ('sending', 'unknown');--> statement-breakpoint
@@ -601,6 +605,8 @@ CREATE INDEX "sends_recipient" ON "sends" USING btree ("org_id","to_email","crea
 CREATE INDEX "sends_domain" ON "sends" USING btree ("org_id","to_domain","created_at");--> statement-breakpoint
 CREATE INDEX "sends_conversation" ON "sends" USING btree ("org_id","conversation_id");--> statement-breakpoint
 CREATE INDEX "sends_lead" ON "sends" USING btree ("org_id","lead_id");--> statement-breakpoint
+CREATE INDEX "sends_draft" ON "sends" USING btree ("org_id","draft_id");--> statement-breakpoint
 CREATE INDEX "sends_provider_message_id" ON "sends" USING btree ("org_id","provider_message_id");--> statement-breakpoint
 CREATE INDEX "sends_id" ON "sends" USING btree ("id");--> statement-breakpoint
-CREATE INDEX "sends_message_id" ON "sends" USING btree ("org_id","message_id");
+CREATE INDEX "sends_message_id" ON "sends" USING btree ("org_id","message_id");--> statement-breakpoint
+CREATE INDEX "sends_reported" ON "sends" USING btree ("provider_message_id") WHERE transport = 'postmark';

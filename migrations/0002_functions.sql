@@ -284,8 +284,8 @@ begin
 
   return jsonb_strip_nulls(jsonb_build_object('outcome', 'created', 'org_id', v_org, 'message_id', v_message_id, 'conversation_id', v_conversation,
     'lead_id', v_lead, 'new_lead', v_new_lead, 'draft_id', v_draft, 'send_id', v_send, 'classification', v_class, 'spam', v_spam, 'redirect_url', v_organization.form_redirect_url));
-exception when unique_violation then
-  -- Another delivery of the same message won; it is there.
+exception when unique_violation or foreign_key_violation then
+  -- Another delivery of the same message won, and it is there; or its thread has gone between the look and the write.
   return jsonb_build_object('outcome', 'raced');
 end $$;
 --> statement-breakpoint

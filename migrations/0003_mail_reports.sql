@@ -1,6 +1,3 @@
-CREATE INDEX "mail_events_created" ON "mail_events" USING btree ("created_at");--> statement-breakpoint
-CREATE INDEX "mail_events_subscriptions" ON "mail_events" USING btree ("recipient") WHERE kind = 'subscription';--> statement-breakpoint
-CREATE INDEX "sends_reported" ON "sends" USING btree ("provider_message_id") WHERE transport = 'postmark';--> statement-breakpoint
 -- Pauses and reports belong to the installation: which organization's send meets them, its caller says.
 
 -- May a send go over this transport? No row: yes. `paused_until`: not before then. `paused_seconds`: yes, and it is the one that

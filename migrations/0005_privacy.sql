@@ -1,14 +1,5 @@
 -- What ends: a person who is erased, and rows that an organization lets expire.
 
--- A message whose thread was erased or has expired between the look and the write comes again, and finds no thread.
-do $$
-declare v_old text := pg_get_functiondef('ingest_inbound(jsonb)'::regprocedure); v_new text;
-begin
-  v_new := replace(v_old, 'exception when unique_violation then', 'exception when unique_violation or foreign_key_violation then');
-  if v_new = v_old then raise exception 'ingest_inbound is not as this migration knows it'; end if;
-  execute v_new;
-end $$;
---> statement-breakpoint
 -- What a mail provider reported of mails that are about to be erased. Answers why no more mail may go to their recipient, where
 -- that was still to be read from a report. Definer: a report names no organization; only those of the caller's own sends are touched.
 create or replace function forget_mail_events(p_sends uuid[]) returns text

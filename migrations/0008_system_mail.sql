@@ -1,3 +1,0 @@
-ALTER TABLE "events" DROP CONSTRAINT "events_type";--> statement-breakpoint
-CREATE INDEX "leads_created" ON "leads" USING brin ("created_at");--> statement-breakpoint
-ALTER TABLE "events" ADD CONSTRAINT "events_type" CHECK ("events"."type" in ('lead.created', 'lead.updated', 'lead.assigned', 'lead.score_changed', 'message.ingested', 'message.sent', 'draft.ready', 'conversation.updated', 'task.created', 'task.completed', 'contact.updated', 'campaign.completed', 'enrollment.replied', 'sla.warning', 'sla.breached', 'mailbox.reconnect_required', 'destination.disabled', 'draft.requested', 'send.ended', 'recipient.unsubscribed', 'ingest.dead'));
