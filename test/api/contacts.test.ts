@@ -112,24 +112,20 @@ describe('the export of a contact', () => {
       q
         .insert(contact_handles)
         .values({ org_id: own.id, channel: 'sms', handle: '+4917', contact_id: reply.contact_id }),
-      q
-        .insert(comments)
-        .values({
-          org_id: own.id,
-          id: ctx.newId(),
-          conversation_id: reply.conversation_id,
-          author_id: user_id,
-          body: 'A good one',
-        }),
-      q
-        .insert(suppressions)
-        .values({
-          org_id: own.id,
-          id: ctx.newId(),
-          kind: 'domain',
-          value_norm: 'buyer.test',
-          reason: 'manual',
-        }),
+      q.insert(comments).values({
+        org_id: own.id,
+        id: ctx.newId(),
+        conversation_id: reply.conversation_id,
+        author_id: user_id,
+        body: 'A good one',
+      }),
+      q.insert(suppressions).values({
+        org_id: own.id,
+        id: ctx.newId(),
+        kind: 'domain',
+        value_norm: 'buyer.test',
+        reason: 'manual',
+      }),
       // What she wrote into somebody else's thread is hers too.
       q.insert(messages).values({
         org_id: own.id,

@@ -342,10 +342,7 @@ describe('POST /drafts/{id}/approve', () => {
     expect((await stage.act('POST', '/approve')).status).toBe(422)
     // Whoever only wants no more mail still gets the answer that a person has looked at.
     await stage.world.sql(
-      q
-        .update(suppressions)
-        .set({ reason: 'unsubscribed' })
-        .where(eq(suppressions.org_id, stage.org.id)),
+      q.update(suppressions).set({ reason: 'unsubscribed' }).where(eq(suppressions.org_id, stage.org.id)),
     )
     expect((await stage.act('POST', '/approve')).status).toBe(200)
   })
