@@ -3,7 +3,7 @@ import type { Ending } from './ending.ts'
 import { inboundRequest } from './ingest.ts'
 import { LoadGenerator } from './load/generator.ts'
 import type { LoadJob } from './load/job.ts'
-import { templateOf } from './load/template.ts'
+import { COUNTER, templateOf } from './load/template.ts'
 import { runRounds, type Variant, type Window } from './rounds.ts'
 import { firstErrorOf, foreignIn, rateRatio, type RatioRow, rowOf, type VariantRow } from './rows.ts'
 import { query, type Services } from './services.ts'
@@ -143,6 +143,7 @@ function leadRequest(): string {
     `POST /lead/${SLUG} HTTP/1.1`,
     'Host: inlet.test',
     'Content-Type: application/json',
+    `Idempotency-Key: ${COUNTER}`,
     `Content-Length: ${LEAD_BODY.length}`,
     '',
     LEAD_BODY,
