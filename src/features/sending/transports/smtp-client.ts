@@ -163,7 +163,11 @@ async function hand(session: Session, mail: SmtpMail, offers: Capabilities): Pro
   session.phase = 'dot'
   const { dot_ms } = session.limits
   await connection.write(encoder.encode('.\r\n'), dot_ms)
-  expectCode(session, await connection.reply(dot_ms), 250)
+  const reply = await connection.reply(dot_ms)
+  // RFC 5321 §4.2.1: whatever its other digits are, a 2yz has taken the mail, and is not tried again. A 3yz says neither.
+  if (reply.code < 300) return
+  if (reply.code < 400) throw new SmtpBreak('garbage')
+  throw new Refusal(judgeReply(session.phase, reply))
 }
 
 /** What the server has to be told of this mail, and whether it takes such mail at all. */
