@@ -119,18 +119,22 @@ async function goesThrough(outage: Outage): Promise<void> {
   })
   await disturbing
   await until('it answers', async () => await answersHealth(stack), { withinMs: 30_000 })
+  // The next ones to come find out that it is back, are stored at once again, and have the buffer emptied.
+  const afterwards = new LeadsPoster(stack, door, `${name}-after`)
+  await until(
+    'the breaker is closed',
+    async () => {
+      await afterwards.post(1, PER_SECOND, () => undefined)
+      return afterwards.answered.at(-1)?.status === 201
+    },
+    { withinMs: 40_000, everyMs: 500 },
+  )
   await until('the buffer is empty', async () => (await depth()) === 0, {
     withinMs: 60_000,
     everyMs: 100,
   })
   const emptyAfterMs = Date.now() - backAt
   const depths = await watch.stop()
-  // After it, they are stored at once again.
-  const afterwards = new LeadsPoster(stack, door, `${name}-after`)
-  await until('the breaker is closed', async () => {
-    await afterwards.post(1, PER_SECOND, () => undefined)
-    return afterwards.answered.at(-1)?.status === 201
-  })
   const open = whileBreakerIsOpen(poster.attempts, disturbances)
   report({
     outage: name,
