@@ -46,6 +46,34 @@ describe('the documents', () => {
     expect(named('queue').filter((name) => !storage.includes(`\`${name}\``))).toEqual([])
   })
 
+  it('know every SQL function, object and intake kind in docs/storage-schema.md', () => {
+    const page = read('docs/storage-schema.md')
+    const functions = filesIn('migrations', '.sql').flatMap((file) =>
+      [...read(file).matchAll(/create or replace function (\w+)\(/g)].map((match) => match[1] ?? ''),
+    )
+    const kinds = [
+      ...filesIn('src/features/inbound/service', '.ts'),
+      ...filesIn('src/features/sending/service', '.ts'),
+    ]
+      .flatMap((file) => [...read(file).matchAll(/IntakeKind<Ctx> = \{\s+kind: (?:'(\w+)'|\w+),/g)])
+      .map((match) => match[1] ?? 'mail')
+    const objects = [...read('wrangler.toml').matchAll(/class_name = "(\w+)"/g)].map(
+      (match) => match[1] ?? '',
+    )
+    expect([functions.length > 20, kinds.length, objects.length]).toEqual([true, 4, 3])
+    // A trigger's function is part of its table.
+    const named = functions.filter((name) => name !== 'refuse_change')
+    expect([...named, ...kinds].filter((name) => !page.includes(`\`${name}\``))).toEqual([])
+    expect(objects.filter((name) => !page.includes(`\n## The ${name} object\n`))).toEqual([])
+  })
+
+  it('make every queue of wrangler.toml in the README', () => {
+    const loop = /for queue in ([a-z ]+); do/.exec(read('README.md'))?.[1]?.split(' ') ?? []
+    const made = loop.flatMap((name) => [`inlet-${name}`, `inlet-${name}-dead`])
+    const used = [...read('wrangler.toml').matchAll(/queue = "([a-z-]+)"/g)].map((match) => match[1] ?? '')
+    expect([...new Set(used)].toSorted()).toEqual(made.toSorted())
+  })
+
   it('name only tests that exist in docs/conformance.md', () => {
     const named = [...read('docs/conformance.md').matchAll(/`([\w./-]+\.ts)` › (.+?)(?=<br>| \|$)/gm)].map(
       ([, file = '', name = '']) => ({ file, name: name.replaceAll('\\|', '|') }),
