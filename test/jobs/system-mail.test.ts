@@ -374,6 +374,24 @@ describe('an acknowledgement and an automatic answer', () => {
     ])
   })
 
+  it('are one answer, by whatever aliases the inbox is filled', async () => {
+    const { world, org } = await createScene({ reply_mode: 'auto', welcome_mail: false }, { ADMIN_EMAIL: '' })
+    for (const email of ['ada@buyer.test', 'ada+1@buyer.test', 'ada+2@buyer.test'])
+      await post(world, org, { ...sure, email })
+    await world.drain()
+    const states = (await sendsOf(world, org)).map(({ state }) => state)
+    expect(states.filter((state) => state === 'sent')).toHaveLength(1)
+  })
+
+  it('say nothing to a stranger that was written by whoever gave their address', async () => {
+    const { world, org } = await createScene({ reply_mode: 'auto' }, { ADMIN_EMAIL: '' })
+    await post(world, org, { ...sure, name: 'You won at evil.test', service: 'Claim http://evil.test now' })
+    await world.drain()
+    const { raw, parsed } = await mailOf(world, 'reply', org)
+    expect(raw).not.toMatch(/evil|you won|claim/i)
+    expect(parsed.subject).toBe('Your inquiry')
+  })
+
   it('are one mail: the acknowledgement, when a person has to look first', async () => {
     const { world, org } = await createScene({ reply_mode: 'auto' }, { ADMIN_EMAIL: '' })
     await post(world, org, { message: 'Hello' })

@@ -155,7 +155,12 @@ async function storeDraft(
               draft_id: draft.id,
               conversation_id: draft.conversation_id,
               lead_id: draft.lead_id,
-              message: { ...message, from_email: recipientOf(facts) ?? '' },
+              message: {
+                ...message,
+                from_email: recipientOf(facts) ?? '',
+                // Whoever fills in a form may give another's address: nothing that they wrote reaches it unseen.
+                ...(message.channel === 'form' ? { subject: '', from_name: null } : {}),
+              },
               provider_thread_id: conversation.provider_thread_id,
               mailbox_id: conversation.mailbox_id,
               text: output.reply_text,
