@@ -167,6 +167,8 @@ const same = { waits_because: null, attempts: 1, suppressed: [] as string[] }
 describe('an answer of Postmark', () => {
   it.each([
     [{ ErrorCode: 300, Message: "Invalid 'To' address" }, 'mail_refused'],
+    [{ ErrorCode: 300, Message: "Invalid 'To' address: 'zoë.from@buyer.test'." }, 'mail_refused'],
+    [{ ErrorCode: 300, Message: "Error parsing 'To': Illegal email domain 'from.test'." }, 'mail_refused'],
     [{ ErrorCode: 402 }, 'mail_refused'],
     [{ ErrorCode: 1235 }, 'mail_refused'],
   ] as const)('%j fails this mail, and suppresses nobody', async (mood, error) => {

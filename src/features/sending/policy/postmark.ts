@@ -83,10 +83,15 @@ function judgeRefusal(
   if (code === 406) return refuse('permanent', 'bad_recipient', 'holds the recipient inactive')
   if (accountCodes.includes(code))
     return refuse('auth', 'account_refused', 'refuses the account or the sender')
-  if (code === 300 && /\bfrom\b|sender signature/i.test(message))
+  if (code === 300 && /\bfrom\b|sender signature/i.test(fieldNamed(message)))
     return refuse('auth', 'sender_refused', 'refuses the sender')
   if (code === 100) return refuse('transient', 'provider_unavailable', 'is under maintenance')
   return refuse('permanent', 'mail_refused', 'refuses the mail')
+}
+
+/** Its own words, up to the value that it quotes: a recipient may be called `from`, and holds up nobody else's mail. */
+function fieldNamed(message: string): string {
+  return message.split(/[:@(]/, 1)[0] ?? ''
 }
 
 /** Token, sender signature (400, 401), sending not allowed (405), account pending (412) or suspended (413). */
