@@ -329,6 +329,20 @@ describe('an account that Postmark refuses', () => {
     expect(fake.accepted.every(({ Metadata }) => Metadata['org_id'] === org.id)).toBe(true)
   })
 
+  it('is not kept paused by one mail that is refused so for itself: the next try is another one’s', async () => {
+    const scene = await arrange()
+    const other = await scene.another()
+    scene.fake.mood = { ErrorCode: 405 }
+    await scene.deliver()
+    await scene.deliver(other)
+    scene.fake.mood = 'well'
+    // Just after the pause, whichever the queue brings first.
+    for (const id of [scene.send_id, other]) await scene.deliver(id, 1.5)
+    expect(scene.fake.accepted.map(({ Metadata }) => Metadata['send_id'])).toEqual([other])
+    const [pauses] = await scene.world.sql(q.select().from(transport_pauses))
+    expect(pauses).toEqual([])
+  })
+
   it('stays paused while the one that tries has no answer, and the next one tries', async () => {
     const scene = await arrange()
     const { fake, deliver } = scene

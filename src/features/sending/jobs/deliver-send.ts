@@ -13,7 +13,7 @@ import {
   MAX_ATTEMPTS,
   RECONCILE_AFTER_SECONDS,
 } from '../policy/attempts'
-import { pauseSeconds, pausesTransport } from '../policy/pause'
+import { AFTER_OTHERS_SECONDS, pauseSeconds, pausesTransport } from '../policy/pause'
 import { type ClaimedSend, claim } from '../repo/claim'
 import * as repo from '../repo/finish'
 import { gate, lockForGate } from '../repo/gate'
@@ -195,7 +195,7 @@ async function pause(ctx: Ctx, send: ClaimedSend, guard: repo.Guard, failure: Fa
       probe: paused_seconds !== null,
     }),
     repo.markScheduled(guard, {
-      next_attempt_at: addSeconds(now, seconds),
+      next_attempt_at: addSeconds(now, seconds + AFTER_OTHERS_SECONDS),
       waits_because: 'transport_paused',
       burns_attempt: false,
       error: errorOf(ctx, failure),

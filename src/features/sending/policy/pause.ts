@@ -5,6 +5,9 @@ import type { TransportName } from '#kernel/vocabulary'
 /** One send tries again when a pause is over. The others wait this long for what it finds. */
 export const PROBE_SECONDS = 120
 
+/** So much later than the others comes the one that was refused: what it met may be its own, and another one finds out. */
+export const AFTER_OTHERS_SECONDS = 60
+
 /**
  * The account or the server is refused, not this mail: the send keeps its attempt, and no other one runs into the same wall.
  * A mailbox says so by its own status; the local outbox has no account.
