@@ -346,6 +346,27 @@ describe('who gets an acknowledgement', () => {
     expect((await outcomes(world, org)).filter(([, state]) => state === 'sent')).toHaveLength(2)
   })
 
+  it.each([
+    ['tags', ['ada@buyer.test', 'ada+1@buyer.test', 'ada+two@buyer.test'], 'ada.lovelace@buyer.test'],
+    [
+      'dots where they mean nothing',
+      ['a.da@gmail.com', 'ad.a@gmail.com', 'ada+x@gmail.com'],
+      'adam@gmail.com',
+    ],
+  ])(
+    'one, by whatever aliases with %s the inbox is filled; a neighbour gets their own',
+    async (_, one, other) => {
+      const { world, org } = await createScene({}, { ADMIN_EMAIL: '' })
+      for (const email of [...one, other]) await post(world, org, { email })
+      await world.drain()
+      const sent = (await sendsOf(world, org)).filter(({ state }) => state === 'sent')
+      expect(sent.filter(({ to_email }) => to_email === other)).toHaveLength(1)
+      expect(sent).toHaveLength(2)
+      const skipped = (await sendsOf(world, org)).filter(({ state }) => state !== 'sent')
+      expect(skipped.map(({ skip_reason }) => skip_reason)).toEqual(['address_cap', 'address_cap'])
+    },
+  )
+
   it('one, when twenty deliveries to the address run at the same moment', async () => {
     const { world, org } = await createScene({}, { ADMIN_EMAIL: '' })
     for (let i = 0; i < 20; i++) {

@@ -1,5 +1,5 @@
 // claimed → sending | skipped: the only door to a provider. Past it, the mail counts as possibly sent until proven otherwise.
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { raw } from '#db/client'
 import { contactKinds, optOutReasons } from '#kernel/vocabulary'
 import { LEASE_SECONDS } from './claim'
@@ -11,6 +11,14 @@ const SENDER_CAP_HOURS = 24
 /** Design §7: whoever fills in a form proves nothing, so an address gets one automatic mail in that time. */
 const ADDRESS_CAP_HOURS = 24
 const DOMAIN_CAP = 500
+/** Where dots in front of the @ mean nothing. */
+const DOTLESS = sql`('gmail.com', 'googlemail.com')`
+
+/** What an address shares with its aliases: `victim+1@` fills the inbox of `victim@`. For the cap alone, elsewhere they are two. */
+function inboxOf(email: SQL, domain: SQL): SQL {
+  const local = sql`split_part(split_part(${email}, '@', 1), '+', 1)`
+  return sql`case when ${domain} in ${DOTLESS} then replace(${local}, '.', '') else ${local} end`
+}
 
 /** A cap counts what may have left: everything past the gate that is not known to have failed. */
 const MAY_HAVE_LEFT = sql`('sending', 'unknown', 'review', 'sent')`
@@ -73,6 +81,9 @@ export function gate(input: {
   const automaticWelcome = sql`s.automatic and s.kind = 'welcome'`
   const leftWithinCap = sql`x.state in ${MAY_HAVE_LEFT}
     and coalesce(x.sent_at, x.send_started_at) > ${now} - ${ADDRESS_CAP_HOURS} * interval '1 hour'`
+  // Aliases are looked for among what is new: a cap of a day needs no more, and the index by domain is read no further.
+  const toAlias = sql`x.to_domain = s.to_domain and x.created_at > ${now} - interval '2 days'
+    and ${inboxOf(sql`x.to_email`, sql`x.to_domain`)} = ${inboxOf(sql`s.to_email`, sql`s.to_domain`)}`
   return raw<Gated>(sql`
     with facts as (
       select s.id, s.org_id, case
@@ -100,6 +111,10 @@ export function gate(input: {
               and x.automatic and x.kind = any(${sql.param(contactKinds)}::text[])
               and ((x.kind = 'reply' and x.state in ('scheduled', 'claimed')) or ${leftWithinCap}))
             then 'address_cap'
+          when ${automaticWelcome} and exists (
+            select from sends x where x.org_id = s.org_id and ${toAlias} and x.id <> s.id
+              and x.automatic and x.kind = any(${sql.param(contactKinds)}::text[]) and ${leftWithinCap})
+            then 'address_cap'
           when s.draft_id is not null and d.status is distinct from 'approved' then 'draft_not_approved'
           when not (${automaticReply}) then null
           when o.reply_mode <> 'auto' then 'reply_mode_not_auto'
@@ -118,8 +133,10 @@ export function gate(input: {
               and coalesce(x.sent_at, x.send_started_at) > ${now} - ${SENDER_CAP_HOURS} * interval '1 hour')
             then 'sender_cap'
           when exists (select from messages base where base.org_id = d.org_id and base.id = d.message_id and base.channel = 'form')
-            and exists (select from sends x where x.org_id = s.org_id and x.to_email = s.to_email and x.automatic and x.kind = 'welcome'
-              and ${leftWithinCap})
+            and (exists (select from sends x where x.org_id = s.org_id and x.to_email = s.to_email and x.automatic and x.kind = 'welcome'
+                and ${leftWithinCap})
+              or exists (select from sends x where x.org_id = s.org_id and ${toAlias} and x.id <> s.id
+                and x.automatic and x.kind = any(${sql.param(contactKinds)}::text[]) and ${leftWithinCap}))
             then 'address_cap'
           when (select count(*) from sends x where x.org_id = s.org_id and x.to_domain = s.to_domain and x.id <> s.id
               and x.created_at > ${now} - interval '30 days'
