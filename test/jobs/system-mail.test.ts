@@ -19,6 +19,7 @@ import { leadIntake } from '#test/intakes'
 import { arrangeReply, createFakeMailbox, insertMailbox, readSend, withMailbox } from '#test/sends'
 import { createWorld, type TestOrganization, type World } from '#test/world'
 import { deliverSendJob } from '../../src/features/sending/jobs/deliver-send'
+import { reconcileSendJob } from '../../src/features/sending/jobs/reconcile-send'
 import type { Transport } from '../../src/features/sending/transports/contract'
 
 type Settings = Parameters<World['organization']>[0]
@@ -638,6 +639,33 @@ describe('attempts', () => {
       ['scheduled', 1, 'provider_unavailable', 'provider_unavailable'],
       ['scheduled', 2, 'provider_unavailable', 'provider_unavailable'],
       ['failed', 3, null, 'provider_unavailable'],
+    ])
+  })
+
+  it('are three also when nobody answered, and the provider says later that it never got it', async () => {
+    const { world, org } = await createScene({}, { ADMIN_EMAIL: '' })
+    const lead_id = await post(world, org, {})
+    world.queued.splice(0)
+    await run(world.ctx(), org, lead_id)
+    const [send] = await sendsOf(world, org)
+    const payload = { org_id: org.id, send_id: send?.id ?? '' }
+    const silent: Transport = {
+      ...refusing([]),
+      deliver: async () => ({ outcome: 'ambiguous', failure: down().failure }),
+    }
+    const seen = []
+    for (let i = 0; i < 4; i++) {
+      await deliverSendJob([silent]).run(world.ctx(), payload)
+      world.clock.advance(21 * 60)
+      await reconcileSendJob([silent]).run(world.ctx(), payload)
+      const [after] = await sendsOf(world, org)
+      seen.push([after?.state, after?.attempts])
+    }
+    expect(seen).toEqual([
+      ['scheduled', 1],
+      ['scheduled', 2],
+      ['failed', 3],
+      ['failed', 3],
     ])
   })
 

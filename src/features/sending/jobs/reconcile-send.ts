@@ -3,9 +3,10 @@
 import * as z from 'zod'
 import { addSeconds } from '#kernel/clock'
 import type { Job } from '#kernel/job'
+import type { SendKind } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
 import { kick } from '#platform/outbox'
-import { MAX_ATTEMPTS, RECONCILE_AFTER_SECONDS, RECONCILE_FOR_SECONDS } from '../policy/attempts'
+import { attemptsOf, RECONCILE_AFTER_SECONDS, RECONCILE_FOR_SECONDS } from '../policy/attempts'
 import * as repo from '../repo/finish'
 import { findUnknown } from '../repo/read'
 import { newTrail } from '../repo/trail'
@@ -55,12 +56,12 @@ function conclude(
   guard: repo.Guard,
   found: Exclude<Reconciliation, { outcome: 'sent' }>,
   trail: ReturnType<typeof newTrail>,
-  send: { attempts: number; tooOld: boolean },
+  send: { kind: SendKind; attempts: number; tooOld: boolean },
 ) {
   const at = trail.at.toISOString()
   switch (found.outcome) {
     case 'not_sent':
-      if (send.attempts >= MAX_ATTEMPTS) {
+      if (send.attempts >= attemptsOf(send.kind)) {
         const error = {
           code: 'not_sent',
           message: 'The provider never got it, at the last attempt either.',
