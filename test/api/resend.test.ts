@@ -119,6 +119,14 @@ describe('POST /sends/{id}/resend', () => {
     },
   )
 
+  it('makes one more also when the first has expired meanwhile', async () => {
+    const { world, again, welcome } = await createScene()
+    const { body: second } = await read<Send>(await again(welcome))
+    await world.drain()
+    await world.sql(q.delete(sends).where(eq(sends.id, welcome)))
+    expect((await again(second.id)).status).toBe(201)
+  })
+
   it('makes one mail when two people ask at once', async () => {
     const { world, org, again, welcome } = await createScene()
     const answers = await Promise.all(Array.from({ length: 4 }, () => again(welcome)))

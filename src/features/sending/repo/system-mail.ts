@@ -141,8 +141,8 @@ export type Resendable = {
   lead_id: string | null
   /** One of this kind and lead is on its way, or nobody knows what became of it. */
   busy: boolean
-  /** How often it was made: names the next one. */
-  count: number
+  /** The newest of them: names the next one, also when older ones have expired. */
+  latest_id: string
   suppressed: boolean
   to_email: string
   erasure_key_sealed: string | null
@@ -150,12 +150,12 @@ export type Resendable = {
 
 export function findResendable(id: string) {
   return raw<Resendable>(sql`
-    select s.kind, s.lead_id, s.to_email, o.erasure_key_sealed, k.busy, k.count,
+    select s.kind, s.lead_id, s.to_email, o.erasure_key_sealed, k.busy, k.latest_id,
       exists (select from suppressions x where x.org_id = s.org_id
         and ((x.kind = 'email' and x.value_norm = s.to_email) or (x.kind = 'domain' and x.value_norm = s.to_domain))) as suppressed
     from sends s join organizations o on o.id = s.org_id
       cross join lateral (
-        select count(*)::integer as count, bool_or(x.state not in ('sent', 'failed', 'skipped')) as busy from sends x
+        select (array_agg(x.id order by x.id desc))[1] as latest_id, bool_or(x.state not in ('sent', 'failed', 'skipped')) as busy from sends x
         where x.org_id = s.org_id and x.kind = s.kind and (x.id = s.id or x.lead_id = s.lead_id)) k
     where s.id = ${id}`)
 }

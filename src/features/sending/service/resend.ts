@@ -40,7 +40,7 @@ export async function resend(ctx: Ctx, scope: Scope & { user_id: string }, id: s
       lead_id: old.lead_id,
       to_email,
       // Two people at once mean one mail.
-      dedupe_key: `${kind}:${old.lead_id}:${old.count}`,
+      dedupe_key: `${kind}:${old.lead_id}:${old.latest_id}`,
       created_by: scope.user_id,
       yields: false,
     },
