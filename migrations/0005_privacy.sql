@@ -170,7 +170,9 @@ begin
       order by created_at, id limit v_rows) r;
     select coalesce(array_agg(c.id), '{}') into v_contacts from contacts c where c.org_id = v_org
       and c.email_norm in (select to_email from sends where org_id = v_org and id = any(v_ids));
-    delete from sends where org_id = v_org and id = any(v_ids) and state in ('sent', 'failed', 'skipped');
+    -- Some wait long before they leave, and the link works from then on.
+    delete from sends where org_id = v_org and id = any(v_ids) and state in ('sent', 'failed', 'skipped')
+      and coalesce(sent_at, created_at) < v_before;
     get diagnostics v_count = row_count;
     v_removed := jsonb_build_object('sends', v_count, 'contacts', drop_empty_contacts(v_org, v_contacts));
 

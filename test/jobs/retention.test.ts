@@ -352,9 +352,17 @@ describe('retention', () => {
     const arrival = await settled(world, org, 40)
     const kept = await ended(world, org, arrival, 29)
     await ended(world, org, arrival, 31)
+    // Its account was refused for weeks before it left.
+    const late = await ended(world, org, arrival, 32)
+    await world.sql(
+      q
+        .update(sends)
+        .set({ sent_at: daysAgo(3) })
+        .where(eq(sends.id, late)),
+    )
     await run()
     const [left] = await world.sql(q.select({ id: sends.id }).from(sends).where(eq(sends.org_id, org.id)))
-    expect(left).toEqual([{ id: kept }])
+    expect(left.map(({ id }) => id).toSorted()).toEqual([kept, late].toSorted())
   })
 
   it('works in small batches past what stays, and goes on in a next run when its time is over', async () => {
