@@ -108,11 +108,14 @@ export function createStore(storage: DurableObjectStorage) {
       return { depth, dead, attempts, bytes, oldest_received_at: oldest === null ? null : new Date(oldest) }
     },
 
-    /** The oldest that are due, of one kind and destination; one alone when it is asked for. */
+    /**
+     * The oldest that are due, of one kind and destination; one alone when it is asked for. Who wants no more mail comes before
+     * the leads, which make mail.
+     */
     nextBatch: (now: number, only: string | null): BufferedItem[] => {
       const due = "state = 'waiting' and next_at <= ?1 and (?2 is null or id = ?2)"
       const [first] = rows<Row>(
-        `select * from items where ${due} order by received_at, id limit 1`,
+        `select * from items where ${due} order by kind <> 'unsubscribe', received_at, id limit 1`,
         now,
         only,
       )

@@ -3,6 +3,7 @@ import { and, eq } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
 import { q } from '#db/client'
 import { events } from '#db/schema/platform'
+import { createStore } from '#do/ingest-buffer/store'
 import { addSeconds } from '#kernel/clock'
 import { bufferOf, leadIntake, leadsOf, put, sealed, withoutAlarm } from '#test/intakes'
 import { withoutDatabase } from '#test/outage'
@@ -120,6 +121,20 @@ describe('a flush', () => {
     )
     expect(await stats(world, org)).toEqual({ depth: 0, dead: 0 })
   }, 60_000)
+
+  it('takes who wants no more mail before the leads, which make mail', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    const at = world.clock.now()
+    await put(world, org, { key: 'a', received_at: at })
+    await put(world, org, { key: 'b', received_at: addSeconds(at, 1), kind: 'unsubscribe' })
+    const kinds = await runInDurableObject(bufferOf(world, org.id), (_, state) =>
+      createStore(state.storage)
+        .nextBatch(Date.now() + DAY * 1000, null)
+        .map(({ kind }) => kind),
+    )
+    expect(kinds).toEqual(['unsubscribe'])
+  })
 
   it('buries the one that the database refuses, with its reason, and stores the 99 others', async () => {
     const world = createWorld()
