@@ -10,9 +10,10 @@ export const DEAD_KEPT_MS = 14 * DAY
 
 /** The first try comes soon after the item: the outage may be over already. */
 export const FIRST_TRY_MS = 5 * SECOND
-const LONGEST_WAIT_MS = 300 * SECOND
+/** A try costs one cheap question while the database is away, and without traffic nobody else asks. */
+const LONGEST_WAIT_MS = 60 * SECOND
 
-/** 5 s, 10 s, 20 s … 5 min, ±20 %. `failures` counts the last one; `spread` in [0,1) is the caller's randomness. */
+/** 5 s, 10 s, 20 s … 1 min, ±20 %. `failures` counts the last one; `spread` in [0,1) is the caller's randomness. */
 export function backoffMs(failures: number, spread: number): number {
   const base = Math.min(FIRST_TRY_MS * 2 ** Math.min(Math.max(0, failures - 1), 10), LONGEST_WAIT_MS)
   return Math.round(base * (0.8 + 0.4 * spread))
