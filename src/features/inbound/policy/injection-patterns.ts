@@ -1,4 +1,4 @@
-// Phrases of prompt injections. Each pattern has at most two bounded gaps, so that a hostile text costs linear time. They are tried on
+// Phrases of prompt injections. Each pattern has at most two bounded gaps and nothing unbounded, so that a hostile text costs linear time. They are tried on
 // lower-case, normalized text. A hit only means that a person answers, so the phrases may be broad, but not so broad that ordinary
 // inquiries ("please send all details to …") stop the automation.
 
@@ -15,22 +15,22 @@ export const PATTERNS: readonly (readonly [reason: string, pattern: RegExp])[] =
       `\\b(?:ignore|disregard|forget|override|bypass|neglect|do not (?:follow|obey)|don.t (?:follow|obey)|stop following|overrule|discard)\\b (?:all |any |everything |of |the |your |my |these |those |previous |prior |above |earlier |preceding |existing |original |system |safety |other |said |told |written |initial |current |you |were |was |given |and |or |in ){1,8}${INSTRUCTIONS}`,
       `\\b(?:ignore|disregard|forget) (?:all |everything |anything )(?:above|before|previous|prior|you (?:were|have been|know)|that (?:was|came))`,
       `\\b(?:new|updated|real|actual|revised) (?:system )?(?:instructions?|prompt|directives?)(?: for (?:you|the (?:ai|assistant|model)))? ?(?::|are\\b|follow\\b|begin)`,
-      `(?:ignorier\\p{L}*|vergiss|vergessen sie|missachte\\p{L}*|befolge\\p{L}* nicht)${gap(50)}(?:anweisung|instruktion|vorgabe|befehl|richtlinie|prompt)`,
+      `(?:ignorier\\p{L}{0,20}|vergiss|vergessen sie|missachte\\p{L}{0,20}|befolge\\p{L}{0,20} nicht)${gap(50)}(?:anweisung|instruktion|vorgabe|befehl|richtlinie|prompt)`,
       `(?:ignore[rz]?|oublie[rz]?|ne (?:tiens|tenez) pas compte|fais abstraction)${gap(20)}\\b(?:les|vos|tes|ces|tes|des|toutes|aux)\\b${gap(25)}(?:instructions|consignes|directives|règles précédentes|prompt)`,
       `(?:ignor[ae]|olvid[ae]|omit[ae]|descart[ae]|haz caso omiso)${gap(40)}(?:instrucciones|órdenes|ordenes|indicaciones anteriores|prompt)`,
-      `(?:ignor[ai]|dimentic[ah]\\p{L}*|non seguire)${gap(40)}(?:istruzioni|direttive|prompt)`,
+      `(?:ignor[ai]|dimentic[ah]\\p{L}{0,20}|non seguire)${gap(40)}(?:istruzioni|direttive|prompt)`,
       `(?:ignor[ea]|esque[çc]a|desconsidere)${gap(40)}(?:instruções|instrucoes|ordens|prompt)`,
       `(?:negeer|vergeet)${gap(40)}(?:instructies|opdrachten|richtlijnen|prompt)`,
       `(?:zignoruj|ignoruj|zapomnij|pomiń)${gap(40)}(?:instrukcj|polece|pokyn|prompt)`,
-      `(?:ignorer\\p{L}*|glöm|glem|unohda|ohita|jätä huomiotta)${gap(40)}(?:instruktion|anvisning|instruks|ohje)`,
-      `(?:игнорир\\p{L}*|проигнорир\\p{L}*|забудь\\p{L}*|не обращай)${gap(40)}(?:инструкци|указани|правил|команд|промпт)`,
-      `(?:ігнор\\p{L}*|забудь\\p{L}*)${gap(40)}(?:інструкці|вказівк)`,
-      `(?:talimat|komut|yönerge)\\p{L}*${gap(30)}(?:yok ?say|görmezden gel|unut|dikkate alma)`,
+      `(?:ignorer\\p{L}{0,20}|glöm|glem|unohda|ohita|jätä huomiotta)${gap(40)}(?:instruktion|anvisning|instruks|ohje)`,
+      `(?:игнорир\\p{L}{0,20}|проигнорир\\p{L}{0,20}|забудь\\p{L}{0,20}|не обращай)${gap(40)}(?:инструкци|указани|правил|команд|промпт)`,
+      `(?:ігнор\\p{L}{0,20}|забудь\\p{L}{0,20})${gap(40)}(?:інструкці|вказівк)`,
+      `(?:talimat|komut|yönerge)\\p{L}{0,20}${gap(30)}(?:yok ?say|görmezden gel|unut|dikkate alma)`,
       `(?:忽略|无视|無視|忘记|忘記|不要遵守)[^\\n]{0,20}?(?:指令|指示|说明|說明|规则|規則|提示)`,
       `(?:指示|命令|ルール|プロンプト)[^\\n]{0,15}?(?:無視|忘れ|従わない)`,
       `(?:지시|명령|규칙|프롬프트|지침)[^\\n]{0,20}?(?:무시|잊)`,
       `تجاهل${gap(40)}(?:التعليمات|الأوامر|تعليمات)|התעלם${gap(30)}(?:הוראות|הנחיות)`,
-      `(?:निर्देश|आदेश)\\p{L}*${gap(30)}(?:अनदेखा|नज़रअंदाज़|भूल)|(?:bỏ qua|phớt lờ|quên)${gap(40)}(?:hướng dẫn|chỉ thị|chỉ dẫn)|abaikan${gap(40)}(?:instruksi|perintah)`,
+      `(?:निर्देश|आदेश)\\p{L}{0,20}${gap(30)}(?:अनदेखा|नज़रअंदाज़|भूल)|(?:bỏ qua|phớt lờ|quên)${gap(40)}(?:hướng dẫn|chỉ thị|chỉ dẫn)|abaikan${gap(40)}(?:instruksi|perintah)`,
     ),
   ],
   [
@@ -38,7 +38,7 @@ export const PATTERNS: readonly (readonly [reason: string, pattern: RegExp])[] =
     all(
       `\\bsystem[ -]?(?:prompt|message|instruction)s?\\b`,
       `\\b(?:reveal|show|print|repeat|output|display|disclose|leak|tell me|what (?:is|are))\\b[^\\n]{0,30}?\\b(?:your|the|initial|hidden|secret|original) (?:prompt|instructions|guidelines|rules you)`,
-      `(?:systemprompt|system-anweisung|invite système|prompt (?:del|de) sistema|prompt di sistema|prompt do sistema|системн\\p{L}* промпт|系统提示|系統提示|システムプロンプト|시스템 프롬프트)`,
+      `(?:systemprompt|system-anweisung|invite système|prompt (?:del|de) sistema|prompt di sistema|prompt do sistema|системн\\p{L}{0,20} промпт|系统提示|系統提示|システムプロンプト|시스템 프롬프트)`,
     ),
   ],
   [
@@ -49,7 +49,7 @@ export const PATTERNS: readonly (readonly [reason: string, pattern: RegExp])[] =
       `</? ?(?:system|assistant|instructions?|prompt|user_input|untrusted\\w{0,20}|user_message|email_body|lead_message|tool_call|function_call|context)(?: [^<>]{0,60})?>`,
       `"?role"? ?: ?"(?:system|assistant|developer|tool)"`,
       `(?:^|[.!?"] ?|- )(?:system|assistant|developer) ?: ?(?:you |ignore|respond|reply|always|never|do not|must|from now|new |forward|send|sure|of course)`,
-      `[-=*]{3,} ?(?:end|begin|start) (?:of )?(?:the )?(?:system|prompt|instructions?|user (?:input|message|data)|untrusted|e-?mail(?: body)?|customer message)`,
+      `(?<![-=*])[-=*]{3,} ?(?:end|begin|start) (?:of )?(?:the )?(?:system|prompt|instructions?|user (?:input|message|data)|untrusted|e-?mail(?: body)?|customer message)`,
     ),
   ],
   [
@@ -73,17 +73,17 @@ export const PATTERNS: readonly (readonly [reason: string, pattern: RegExp])[] =
       `\\b(?:forward|redirect|bcc|blind copy|exfiltrate|auto-?forward)\\b (?:me |us )?(?:the |your )?(?:all |every |any |entire |future |incoming |other )(?:of |the |your |my |this |future |incoming |new |other |their ){0,4}(?:e-?mails?|mails?|messages?|correspondence|conversations?|threads?|inbox|mailbox)\\b[^\\n]{0,40}?(?:\\bto\\b|@)`,
       `\\b(?:api[ -]?keys?|passwords?|credentials|access tokens?)\\b[^\\n]{0,40}?\\b(?:to (?:this|the following|my) (?:address|url|server|e-?mail)|https?:)`,
       `(?:leite|sende|schicke?|übermittle|weiterleiten|zeige?)\\b${gap(30)}\\b(?:alle|sämtliche|die gesamte)\\b[^\\n]{0,25}?(?:e-?mails|kundendaten|kundenliste|leads|kontakte|kontaktdaten|nachrichten|passwör|zugangsdaten|datenbank)`,
-      `(?:transf[ée]re[rz]?|envoie[rz]?|envoyez|transmet\\p{L}*)${gap(30)}(?:tous les|toutes les|la liste (?:de )?(?:tous|des clients))[^\\n]{0,25}?(?:e-?mails|messages|courriels|contacts|prospects|clients|mots de passe|identifiants)`,
-      `(?:reenv[íi]\\p{L}*|env[íi]a\\p{L}*|manda\\p{L}*)${gap(30)}(?:todos los|todas las|la lista de)[^\\n]{0,25}?(?:correos|mensajes|contactos|clientes|contraseñas|credenciales)`,
-      `(?:inoltr\\p{L}*|invi\\p{L}*|encaminh\\p{L}*|envi[ea]\\p{L}*)${gap(30)}(?:tutte le|tutti i|todos os|todas as)[^\\n]{0,25}?(?:e-?mail|messaggi|mensagens|contatti|contatos|clienti|clientes|password|senhas)`,
-      `(?:перешли|отправь|пришли|вышли)\\p{L}*${gap(30)}(?:все|всю|список)[^\\n]{0,25}?(?:письма|контакты|клиент|парол|базу|переписк)|(?:转发|发送|提供)[^\\n]{0,15}?(?:所有|全部)[^\\n]{0,10}?(?:邮件|客户|联系人|密码|数据)`,
+      `(?:transf[ée]re[rz]?|envoie[rz]?|envoyez|transmet\\p{L}{0,20})${gap(30)}(?:tous les|toutes les|la liste (?:de )?(?:tous|des clients))[^\\n]{0,25}?(?:e-?mails|messages|courriels|contacts|prospects|clients|mots de passe|identifiants)`,
+      `(?:reenv[íi]\\p{L}{0,20}|env[íi]a\\p{L}{0,20}|manda\\p{L}{0,20})${gap(30)}(?:todos los|todas las|la lista de)[^\\n]{0,25}?(?:correos|mensajes|contactos|clientes|contraseñas|credenciales)`,
+      `(?:inoltr\\p{L}{0,20}|invi\\p{L}{0,20}|encaminh\\p{L}{0,20}|envi[ea]\\p{L}{0,20})${gap(30)}(?:tutte le|tutti i|todos os|todas as)[^\\n]{0,25}?(?:e-?mail|messaggi|mensagens|contatti|contatos|clienti|clientes|password|senhas)`,
+      `(?:перешли|отправь|пришли|вышли)\\p{L}{0,20}${gap(30)}(?:все|всю|список)[^\\n]{0,25}?(?:письма|контакты|клиент|парол|базу|переписк)|(?:转发|发送|提供)[^\\n]{0,15}?(?:所有|全部)[^\\n]{0,10}?(?:邮件|客户|联系人|密码|数据)`,
     ),
   ],
   [
     'steers_the_answer',
     all(
       `\\b(?:needs_human|reply_text|confidence)"? ?[:=]|\\bset (?:the |your )?confidence (?:score |level )?(?:to|=)|\\bwith (?:a )?confidence (?:of )?(?:1(?:\\.0)?|100)\\b`,
-      `\\b(?:do not|don.t|never|without) (?:escalat\\p{L}*|flag\\p{L}*|involv\\p{L}*|notify\\p{L}*|alert\\p{L}*|tell\\p{L}*|inform\\p{L}*) [^\\n]{0,20}?(?:human|operator|moderator|admin|supervisor)`,
+      `\\b(?:do not|don.t|never|without) (?:escalat\\p{L}{0,20}|flag\\p{L}{0,20}|involv\\p{L}{0,20}|notify\\p{L}{0,20}|alert\\p{L}{0,20}|tell\\p{L}{0,20}|inform\\p{L}{0,20}) [^\\n]{0,20}?(?:human|operator|moderator|admin|supervisor)`,
       `\\b(?:respond|reply|answer|output|say|write|print)\\b (?:only |just |exactly |solely ){1,2}(?:with|the|in|this)\\b|\\b(?:respond|reply|answer) with (?:only|exactly|just|nothing but)\\b`,
       `\\b(?:your|the) (?:reply|response|answer|output|draft) (?:must|should|has to|shall) (?:contain|include|say|start|begin|end|be (?:exactly|only)|confirm|state|approve|offer)`,
       `\\b(?:include|add|insert|put) (?:this|the following) (?:link|url|text|sentence|line|code)\\b[^\\n]{0,30}?(?:reply|response|answer|e-?mail)`,

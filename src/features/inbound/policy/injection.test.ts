@@ -138,6 +138,17 @@ describe('hostile text', () => {
     ['a\u0301\u0302'.repeat(200_000)],
     ['![a'.repeat(300_000)],
     ['<system '.repeat(120_000)],
+    ['-'.repeat(1_000_000)],
+    ['*'.repeat(1_000_000)],
+    ['ignorier'.repeat(120_000)],
+    ['talimat'.repeat(120_000)],
+    ['environ'.repeat(120_000)],
+    ['forward the of '.repeat(80_000)],
+    ['send me all the '.repeat(80_000)],
+    ['what is your '.repeat(80_000)],
+    ['a.'.repeat(500_000)],
+    ['leite alle '.repeat(80_000)],
+    ['перешлиявсе'.repeat(80_000)],
   ])('takes little time', (text) => {
     const started = performance.now()
     suspectInjection(text, text)
