@@ -8,6 +8,7 @@ import { site_tokens } from '#db/schema/inbound'
 import { leads } from '#db/schema/leads'
 import { organizations } from '#db/schema/organizations'
 import { events } from '#db/schema/platform'
+import { withoutDatabase } from '#test/outage'
 import { createWorld, read, type TestOrganization, type World } from '#test/world'
 
 const lead = { email: 'Ada@Buyer.test', name: 'Ada', company: 'Buyer Ltd', message: 'What do 10 seats cost?' }
@@ -478,6 +479,18 @@ describe('the token', () => {
     ])
     expect(answers.at(-1)).toEqual([429, '0', true])
     expect((await post(world, token, lead, from)).status).toBe(201)
+  })
+
+  it('that nothing proves finds out by itself that the database is back', async () => {
+    const world = createWorld()
+    const proven = await site(world)
+    const unproven = (await site(createWorld({ ENCRYPTION_KEY: OTHER_KEY }))).token
+    await withoutDatabase(world, async () => {
+      expect((await post(world, proven.token)).status).toBe(202)
+    })
+    world.clock.advance(60)
+    expect((await post(world, unproven, lead, keyed('first'))).status).toBe(503)
+    expect((await post(world, unproven, lead, keyed('first'))).status).toBe(201)
   })
 
   it('shows when it was used last, to the minute', async () => {
