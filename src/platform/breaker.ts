@@ -52,6 +52,15 @@ export function trip(ctx: Ctx): void {
   ctx.log.warn('breaker.opened', { wait_ms: breaker.wait_ms })
 }
 
+/** The database has answered. */
+export function close(ctx: Ctx): void {
+  const breaker = breakerOf(ctx)
+  if (breaker.retry_at === null) return
+  breaker.retry_at = null
+  breaker.closed_at = ctx.clock.now().getTime()
+  ctx.log.info('breaker.closed')
+}
+
 /** Starts the one probe when it is due, behind the request that asks. `recovered` runs when the database answers again. */
 export function probeIfDue(ctx: Ctx, recovered: () => Promise<unknown>): void {
   const breaker = breakerOf(ctx)
@@ -64,9 +73,7 @@ export function probeIfDue(ctx: Ctx, recovered: () => Promise<unknown>): void {
 async function probe(ctx: Ctx, breaker: Breaker, recovered: () => Promise<unknown>): Promise<void> {
   try {
     if (await answers(ctx)) {
-      breaker.retry_at = null
-      breaker.closed_at = ctx.clock.now().getTime()
-      ctx.log.info('breaker.closed')
+      close(ctx)
       await recovered()
     } else {
       breaker.wait_ms = Math.min(2 * breaker.wait_ms, LONGEST_WAIT_MS)

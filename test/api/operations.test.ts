@@ -8,6 +8,7 @@ import { dead_letters, events, idempotency_keys, rate_limits, sweep_runs } from 
 import { jobs } from '#registry/jobs'
 import { sweeps } from '#registry/sweeps'
 import { arrive } from '#test/arrivals'
+import { withoutDatabase } from '#test/outage'
 import { describeSecurity, operatorToken } from '#test/security'
 import { createWorld, read, type World } from '#test/world'
 
@@ -327,6 +328,26 @@ describe('GET /admin/health', () => {
       status: 'warning',
       latency_ms: expect.any(Number),
       counts: { dead_letters_open: expect.any(Number) },
+    })
+  })
+
+  it('shows what waits to be stored while the database is away', async () => {
+    const world = createWorld()
+    const token = await operatorToken(world)
+    const { status, body } = await withoutDatabase(world, async () =>
+      read(await world.request('GET', '/admin/health', { token })),
+    )
+    expect({ status, body }).toEqual({
+      status: 503,
+      body: {
+        status: 'failing',
+        checks: {
+          database: { status: 'failing', latency_ms: expect.any(Number), counts: {} },
+          ingest: { status: expect.any(String), latency_ms: expect.any(Number), counts: expect.any(Object) },
+        },
+        late_sweeps: [],
+        checked_at: expect.any(String),
+      },
     })
   })
 

@@ -116,6 +116,16 @@ describe('the breaker', () => {
     })
   })
 
+  it('closes when a tick has stored what was kept, without waiting for another lead', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    const ctx = world.ctx()
+    await withoutDatabase(world, async () => post(world, ctx, await leadIntake(world, org, { key: 'a' })))
+    expect(breakerState(ctx)).toBe('open')
+    await world.tick('*/5 * * * *')
+    expect([breakerState(ctx), (await leadsOf(world, org)).length]).toEqual(['closed', 1])
+  })
+
   it('goes on with its waits when a database answers the probe and then no store', async () => {
     const world = createWorld()
     const org = await world.organization()

@@ -42,6 +42,11 @@ export const features = {
   mail: ['FROM_EMAIL'],
   postmark: ['POSTMARK_SERVER_TOKEN', 'FROM_EMAIL'],
   postmark_webhooks: ['WEBHOOK_USERNAME', 'WEBHOOK_PASSWORD'],
+  // Mail that reaches `email()`, or Postmark's inbound webhook.
+  routed_mail: ['INBOUND_EMAIL_DOMAIN'],
+  postmark_inbound: ['POSTMARK_INBOUND_ADDRESS', 'WEBHOOK_USERNAME', 'WEBHOOK_PASSWORD'],
+  alerts: ['ADMIN_EMAIL'],
+  turnstile: ['TURNSTILE_SITE_KEY', 'TURNSTILE_SECRET_KEY'],
   smtp: ['SMTP_HOST', 'FROM_EMAIL'],
   console: ['FRONTEND_URL'],
 } as const

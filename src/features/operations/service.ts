@@ -19,7 +19,7 @@ import type { LeadStatus } from '#kernel/vocabulary'
 import { actingAs, type AppJob, type Ctx } from '#platform/context'
 import { keepInDirectory } from '#platform/directory'
 import { runSweep } from '#platform/scheduler'
-import { judgeBacklog, lateSweeps, nextRun, statusOf, worst } from './policy'
+import { type Check, judgeBacklog, judgeDatabase, lateSweeps, nextRun, statusOf, worst } from './policy'
 import * as repo from './repo'
 import { checkIngest } from './service/manage-queue'
 
@@ -175,15 +175,24 @@ export async function retryLetter(ctx: Ctx, jobs: readonly AppJob[], id: string)
 export async function readHealth(ctx: Ctx, sweeps: Sweeps) {
   const now = ctx.clock.now()
   const started = performance.now()
-  const [[counted, successes], ingest] = await Promise.all([
-    systemDb(ctx).batch([repo.countBacklog(now), repo.listLastSuccesses()]),
+  const [answer, ingest] = await Promise.all([
+    systemDb(ctx)
+      .batch([repo.countBacklog(now), repo.listLastSuccesses()])
+      .catch((error: unknown) => {
+        if (error instanceof AppError && error.code === 'unavailable') return null
+        throw error
+      }),
     checkIngest(ctx),
   ])
   const latency_ms = Math.round(performance.now() - started)
+  // What waits in the buffers is of most interest just now.
+  if (!answer) return reportHealth({ database: judgeDatabase(false, latency_ms), ingest }, [], now)
+  const [counted, successes] = answer
   const backlog = counted.rows[0]?.backlog
   if (!backlog) throw new AppError('unavailable', 'The database did not answer as it should.')
   const late_sweeps = lateSweeps(sweeps, new Map(successes.map((row) => [row.name, row.scheduled_at])), now)
   const checks = {
+    database: judgeDatabase(true, latency_ms),
     ...judgeBacklog(backlog, latency_ms),
     ingest,
     sweeps: {
@@ -192,5 +201,9 @@ export async function readHealth(ctx: Ctx, sweeps: Sweeps) {
       counts: { late: late_sweeps.length },
     },
   }
-  return { status: worst(Object.values(checks)), checks, late_sweeps, checked_at: now }
+  return reportHealth(checks, late_sweeps, now)
+}
+
+function reportHealth(checks: Record<string, Check>, late_sweeps: string[], checked_at: Date) {
+  return { status: worst(Object.values(checks)), checks, late_sweeps, checked_at }
 }
