@@ -44,6 +44,7 @@ describe('a hostile mail still gives its sender and subject', () => {
         ]),
       false,
     ],
+    ['of ten million empty lines', () => writeMail({}, `Hello${'\n'.repeat(10_000_000)}`), true],
     ['without an end of its headers', () => writeMail({}, '').subarray(0, -4), false],
     [
       'cut inside a part',

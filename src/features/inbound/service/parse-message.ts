@@ -56,7 +56,7 @@ function takeHead(raw: Uint8Array): Uint8Array {
 
 async function parseAny(raw: Uint8Array): Promise<{ mail: Email; cuts: number[]; degraded: boolean }> {
   const slim = slimRaw(raw)
-  const cutOff = slim.raw.length > MAX_PARSED
+  const cutOff = slim.too_many_lines || slim.raw.length > MAX_PARSED
   if (!slim.too_many_parts) {
     try {
       const mail = await PostalMime.parse(slim.raw.subarray(0, MAX_PARSED), OPTIONS)

@@ -5,6 +5,9 @@ const LF = 10
 /** Lines of one base64 run that are kept: about 1.4 MB of content. */
 const MAX_RUN = 25_000
 const MAX_DELIMITERS = 4000
+/** Each costs the parser microseconds, also an empty one, and one of a file a quarter of that: more than honest mail has. */
+const MAX_LINES = 200_000
+const FILE_LINE = 0.25
 
 export interface SlimMail {
   readonly raw: Uint8Array
@@ -12,6 +15,8 @@ export interface SlimMail {
   readonly cuts: number[]
   /** More part delimiters than any honest mail has: parsing them all would exhaust memory. */
   readonly too_many_parts: boolean
+  /** What came after the last line that is parsed is given up. */
+  readonly too_many_lines: boolean
 }
 
 function isBase64Line(raw: Uint8Array, start: number, end: number): boolean {
@@ -33,8 +38,9 @@ export function slimRaw(raw: Uint8Array): SlimMail {
   let run = 0
   let cut = 0
   let delimiters = 0
+  let lines = 0
   let at = 0
-  while (at < raw.length) {
+  while (at < raw.length && lines < MAX_LINES) {
     const found = raw.indexOf(LF, at)
     const end = found < 0 ? raw.length : found + 1
     if (raw[at] === 45 && raw[at + 1] === 45) delimiters++
@@ -44,8 +50,9 @@ export function slimRaw(raw: Uint8Array): SlimMail {
         if (cut === 0) kept.push(raw.subarray(keptFrom, at))
         cut += end - at
         keptFrom = end
-      }
+      } else lines += FILE_LINE
     } else {
+      lines++
       if (cut > 0) cuts.push(cut)
       run = 0
       cut = 0
@@ -54,15 +61,16 @@ export function slimRaw(raw: Uint8Array): SlimMail {
   }
   if (cut > 0) cuts.push(cut)
   const too_many_parts = delimiters > MAX_DELIMITERS
-  if (cuts.length === 0) return { raw, cuts, too_many_parts }
-  kept.push(raw.subarray(keptFrom))
+  const too_many_lines = at < raw.length
+  if (cuts.length === 0) return { raw: raw.subarray(0, at), cuts, too_many_parts, too_many_lines }
+  kept.push(raw.subarray(keptFrom, at))
   const slim = new Uint8Array(kept.reduce((sum, part) => sum + part.length, 0))
   let offset = 0
   for (const part of kept) {
     slim.set(part, offset)
     offset += part.length
   }
-  return { raw: slim, cuts, too_many_parts }
+  return { raw: slim, cuts, too_many_parts, too_many_lines }
 }
 
 /** The decoded size of an attachment, with what was cut out of it. */
