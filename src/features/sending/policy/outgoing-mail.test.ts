@@ -156,3 +156,9 @@ it('has one recipient and its own headers, whatever strangers put into every fie
     { numRuns: 300 },
   )
 })
+
+it('keeps every line within what servers take, however long a stranger’s name is', async () => {
+  const { text } = await compose({ to_name: 'x'.repeat(2000), from_name: 'ö'.repeat(2000) })
+  const longest = Math.max(...text.split('\r\n').map((line) => line.length))
+  expect(longest).toBeLessThan(999)
+})

@@ -36,8 +36,8 @@ export async function composeMail(mail: OutgoingMail, sender: string, date: Date
   // Loaded with the first mail: most isolates answer requests and send none.
   const { default: MailComposer } = await import('nodemailer/lib/mail-composer')
   return new MailComposer({
-    from: { name: oneLine(mail.from_name ?? ''), address: mail.from_email ?? sender },
-    to: { name: oneLine(mail.to_name ?? ''), address: mail.to_email },
+    from: { name: displayName(mail.from_name), address: mail.from_email ?? sender },
+    to: { name: displayName(mail.to_name), address: mail.to_email },
     ...(mail.reply_to ? { replyTo: mail.reply_to } : {}),
     subject: oneLine(mail.subject),
     text: mail.text,
@@ -85,6 +85,13 @@ function autoHeaders({ kind, automatic }: OutgoingMail): Record<string, string> 
     'Auto-Submitted': kind === 'reply' ? 'auto-replied' : 'auto-generated',
     'X-Auto-Response-Suppress': 'All',
   }
+}
+
+/** A stranger may have written it: one word of it is not folded, and servers refuse lines over 998 bytes (RFC 5322 §2.1.1). */
+export function displayName(name: string | null): string {
+  return oneLine(name ?? '')
+    .slice(0, 200)
+    .toWellFormed()
 }
 
 export function oneLine(text: string): string {

@@ -1,6 +1,6 @@
 // Postmark's sending API: what a mail is there, and what its answers mean. Pure.
 import { type Failure, type FailureKind, fail } from '#kernel/failure'
-import { headersOf, type OutgoingMail, oneLine } from './outgoing-mail'
+import { displayName, headersOf, type OutgoingMail, oneLine } from './outgoing-mail'
 
 /** A whole request, RFC 8259 bytes. */
 export const MAX_REQUEST_BYTES = 10 * 1024 * 1024
@@ -29,9 +29,7 @@ export function writePostmarkMail(mail: OutgoingMail, org_id: string, sender: st
 
 /** RFC 5322 `name-addr`: Postmark splits the field at commas outside of quotes, so a name is always quoted. */
 function mailbox(name: string | null, address: string): string {
-  const shown = oneLine(name ?? '')
-    .slice(0, 200)
-    .toWellFormed()
+  const shown = displayName(name)
   const bare = oneLine(address)
   return shown === '' ? bare : `"${shown.replace(/["\\]/g, '\\$&')}" <${bare}>`
 }
