@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
 import type { Failure } from '#kernel/failure'
-import { afterRefusal, attemptsOf, retryDelay } from './attempts'
+import { LEASE_SECONDS } from '../repo/claim'
+import { smtpLimits } from '../transports/smtp-client'
+import { afterRefusal, attemptsOf, DELIVER_WITHIN_MS, retryDelay } from './attempts'
 
 const failure = (kind: Failure['kind'], more: Partial<Failure> = {}): Failure => ({
   kind,
@@ -74,4 +76,9 @@ it('gives a notice three attempts, spread wider, and a mail between people eight
     state: 'scheduled',
     burns_attempt: false,
   })
+})
+
+it('ends every delivery within the lease, by which an erasure tells what is on its way', () => {
+  const { session_ms, dot_ms } = smtpLimits
+  expect(DELIVER_WITHIN_MS + session_ms + dot_ms).toBeLessThan(LEASE_SECONDS * 1000)
 })

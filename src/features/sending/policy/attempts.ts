@@ -17,8 +17,11 @@ export function attemptsOf(kind: SendKind): number {
  */
 export const RECONCILE_AFTER_SECONDS = 20 * 60
 
-/** Between the gate and the provider's call; more means that this run was suspended, and others may have moved on. */
-export const DELIVER_WITHIN_MS = 60_000
+/**
+ * Between the gate and the provider's call; more means that this run was suspended, and others may have moved on. With the
+ * longest delivery it fits into the lease: whoever is erased after it is over gets no mail that was still on its way.
+ */
+export const DELIVER_WITHIN_MS = 30_000
 
 /** After this a mail of unknown fate is a person's to judge. */
 export const RECONCILE_FOR_SECONDS = 24 * 3600
