@@ -161,6 +161,32 @@ describe('POST /sends/{id}/resend', () => {
     expect({ status, code: body.code }).toEqual({ status: 422, code: 'unprocessable' })
   })
 
+  it('writes to the address that the contact has by now, whatever became of the one before', async () => {
+    const { world, org, again, welcome } = await createScene()
+    const suppress = (value_norm: string) =>
+      world.sql(
+        q.insert(suppressions).values({
+          id: crypto.randomUUID(),
+          org_id: org.id,
+          kind: 'email',
+          value_norm,
+          reason: 'hard_bounce',
+        }),
+      )
+    await suppress('ada@buyer.test')
+    await world.sql(
+      q
+        .update(contacts)
+        .set({ email: 'ada@new.test', email_norm: 'ada@new.test' })
+        .where(eq(contacts.org_id, org.id)),
+    )
+    expect((await again(welcome)).status).toBe(201)
+    await world.drain()
+    expect((await sendsOf(world, org)).at(-1)).toMatchObject({ to_email: 'ada@new.test', state: 'sent' })
+    await suppress('ada@new.test')
+    expect((await again(welcome)).status).toBe(422)
+  })
+
   it('is no second way to send a reply', async () => {
     const { world, org, again } = await createScene()
     const { send_id } = await arrangeReply(world, org)

@@ -144,16 +144,18 @@ export type Resendable = {
   /** The newest of them: names the next one, also when older ones have expired. */
   latest_id: string
   suppressed: boolean
-  to_email: string
   erasure_key_sealed: string | null
 }
 
 export function findResendable(id: string) {
   return raw<Resendable>(sql`
-    select s.kind, s.lead_id, s.to_email, o.erasure_key_sealed, k.busy, k.latest_id,
+    select s.kind, s.lead_id, o.erasure_key_sealed, k.busy, k.latest_id,
       exists (select from suppressions x where x.org_id = s.org_id
-        and ((x.kind = 'email' and x.value_norm = s.to_email) or (x.kind = 'domain' and x.value_norm = s.to_domain))) as suppressed
+        and ((x.kind = 'email' and x.value_norm = c.email_norm) or (x.kind = 'domain' and x.value_norm = split_part(c.email_norm, '@', 2)))) as suppressed
     from sends s join organizations o on o.id = s.org_id
+      left join leads l on l.org_id = s.org_id and l.id = s.lead_id
+      -- Who gets the next one: the address may have been corrected after the last one bounced.
+      left join contacts c on c.org_id = l.org_id and c.id = l.contact_id
       cross join lateral (
         select (array_agg(x.id order by x.id desc))[1] as latest_id, bool_or(x.state not in ('sent', 'failed', 'skipped')) as busy from sends x
         where x.org_id = s.org_id and x.kind = s.kind and (x.id = s.id or x.lead_id = s.lead_id)) k
