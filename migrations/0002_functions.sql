@@ -61,7 +61,7 @@ declare
   v_message_id uuid := (v_ids->>'message')::uuid;
   v_organization organizations%rowtype;
   v_contact uuid; v_conversation uuid; v_known boolean := true; v_lead uuid; v_new_lead boolean := false; v_draft uuid;
-  v_other_hash text; v_send uuid; v_waits jsonb; v_other_lead timestamptz;
+  v_other_hash text; v_send uuid; v_waits jsonb; v_other_lead timestamptz; v_constraint text;
   v_handle text := p#>>'{contact,handle}';
   -- Kept, so that nothing is lost by a wrong guess, but nobody is told of it.
   v_spam boolean := coalesce((p->>'spam')::boolean, false);
@@ -284,8 +284,14 @@ begin
 
   return jsonb_strip_nulls(jsonb_build_object('outcome', 'created', 'org_id', v_org, 'message_id', v_message_id, 'conversation_id', v_conversation,
     'lead_id', v_lead, 'new_lead', v_new_lead, 'draft_id', v_draft, 'send_id', v_send, 'classification', v_class, 'spam', v_spam, 'redirect_url', v_organization.form_redirect_url));
-exception when unique_violation or foreign_key_violation then
-  -- Another delivery of the same message won, and it is there; or its thread has gone between the look and the write.
+exception
+when unique_violation then
+  -- Another delivery of the same message won; it is there.
+  return jsonb_build_object('outcome', 'raced');
+when foreign_key_violation then
+  -- Its thread was erased or has expired between the look and the write. A mailbox that is gone stays gone.
+  get stacked diagnostics v_constraint = constraint_name;
+  if v_constraint like '%\_mailbox\_id\_%' then raise; end if;
   return jsonb_build_object('outcome', 'raced');
 end $$;
 --> statement-breakpoint
