@@ -76,6 +76,40 @@ describe('the sieve', () => {
     expect(JSON.parse(sieve.end().text)).toEqual({ Files: [{ Name: 'big', Content: '' }] })
   })
 
+  it.each([
+    ['aside', 'Raw', '\\n', '\n'],
+    ['aside', 'Raw', '\\u4f60', '你'],
+    ['cut', 'Text', '\\"', null],
+    ['dropped', 'Content', '\\u003c', null],
+  ])('goes as quickly through millions of escapes: %s', (_, name, escape, letter) => {
+    const sieve = new JsonSieve(RULES)
+    const push = (text: string) => sieve.push(new TextEncoder().encode(text))
+    const started = performance.now()
+    push(`{"${name}":"`)
+    // Not a whole number of escapes.
+    const all = escape.repeat(4_000_000)
+    for (let at = 0; at < all.length; at += 65_537) push(all.slice(at, at + 65_537))
+    push('"}')
+    const { text, aside } = sieve.end()
+    expect(performance.now() - started).toBeLessThan(1000)
+    expect(JSON.parse(text)).toHaveProperty(name)
+    const half = new TextDecoder().decode(aside?.subarray(0, 9_000_000))
+    expect(half).toBe(letter === null ? '' : letter.repeat(half.length))
+  })
+
+  it('puts aside what JSON.parse would have read', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 1, max: 9 }), (text, size) => {
+        const escaped = [...JSON.stringify(text)]
+          .map((char) =>
+            char > '~' && char.length === 1 ? `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}` : char,
+          )
+          .join('')
+        expect(sift(`{"Raw":${escaped}}`, size).aside ?? '').toBe(text)
+      }),
+    )
+  })
+
   it('says of a broken text what JSON.parse says', () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[[\]{}",:a1\\ ]{0,30}$/), (text) => {

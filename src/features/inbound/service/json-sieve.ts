@@ -1,6 +1,7 @@
 // Reads JSON as it streams in and lets only so much of each string through: of a webhook with 35 MB of files a few kilobytes are
 // parsed. It knows JSON's structure by its bytes and leaves the judgement of the rest to JSON.parse.
 import { AppError } from '#kernel/errors'
+import { GrowingBytes } from './growing-bytes'
 
 /** How much of the string under these names (of objects, joined by dots; arrays have none) is let through. */
 interface StringRule {
@@ -22,7 +23,7 @@ const MAX_ASIDE = 25_000_000
 /** Values are worth many times their bytes once they are parsed. */
 const MAX_VALUES = 200_000
 
-const [SPACE, QUOTE, BACKSLASH, COMMA, COLON] = [32, 34, 92, 44, 58]
+const [SPACE, QUOTE, BACKSLASH, COMMA, COLON, U] = [32, 34, 92, 44, 58, 117]
 const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY] = [123, 125, 91, 93]
 
 interface Level {
@@ -42,8 +43,8 @@ interface OpenString {
 
 export class JsonSieve {
   readonly #rules: SieveRules
-  readonly #kept = new Bytes(65_536, MAX_KEPT)
-  readonly #aside = new Bytes(0, MAX_ASIDE)
+  readonly #kept = new GrowingBytes(65_536, MAX_KEPT)
+  readonly #aside = new GrowingBytes(0, MAX_ASIDE)
   readonly #levels: Level[] = []
   #values = 0
   #string: OpenString | null = null
@@ -122,10 +123,14 @@ export class JsonSieve {
     if (string.escape.length > 0) {
       string.escape.push(chunk[at] ?? 0)
       // \u and four digits; all others are one letter.
-      if (string.escape[1] !== 117 || string.escape.length === 6) this.#unescape(string)
+      if (string.escape[1] !== U || string.escape.length === 6) this.#unescape(string)
       return at + 1
     }
     const end = marks.next(at)
+    if (end === at && chunk[at] === BACKSLASH) {
+      const after = this.#skip(string, chunk, at)
+      if (after > at) return after
+    }
     if (end > at) {
       this.#high_surrogate = 0
       this.#let(string, chunk.subarray(at, end))
@@ -134,6 +139,23 @@ export class JsonSieve {
     if (chunk[end] === BACKSLASH) string.escape.push(BACKSLASH)
     else this.#finish(string)
     return end + 1
+  }
+
+  /** An escape that is whole, without an array for each: a mail may be made of nothing else. Returns where it ends, or `at`. */
+  #skip(string: OpenString, chunk: Uint8Array, at: number): number {
+    const letter = chunk[at + 1] ?? 0
+    const end = at + (letter === U ? 6 : 2)
+    if (end > chunk.length) return at
+    if (string.rule.longer !== 'aside') {
+      if (end - at <= string.room) this.#let(string, chunk.subarray(at, end))
+      else if (string.room >= 0) this.#let(string, new Uint8Array(string.room + 1))
+      return end
+    }
+    const code = letter === U ? hexAt(chunk, at + 2) : (SHORT.get(letter) ?? letter)
+    const isHalf = code >= 0xd800 && code < 0xe000
+    if (code < 0 || isHalf || this.#high_surrogate !== 0) return at
+    if (this.#aside.length + 3 <= MAX_ASIDE) this.#aside.pushUtf8(code)
+    return end
   }
 
   #unescape(string: OpenString): void {
@@ -149,7 +171,7 @@ export class JsonSieve {
 
   #decode(escape: number[]): Uint8Array {
     const letter = escape[1] ?? 0
-    if (letter !== 117) return Uint8Array.of(SHORT.get(letter) ?? letter)
+    if (letter !== U) return Uint8Array.of(SHORT.get(letter) ?? letter)
     const code = Number.parseInt(String.fromCharCode(...escape.slice(2)), 16)
     if (code >= 0xd800 && code < 0xdc00) {
       this.#high_surrogate = code
@@ -194,6 +216,19 @@ const SHORT: ReadonlyMap<number, number> = new Map([
   [116, 9],
 ])
 
+/** Negative where there are no four digits. */
+function hexAt(chunk: Uint8Array, at: number): number {
+  let code = 0
+  for (let i = at; i < at + 4; i++) {
+    const byte = chunk[i] ?? 0
+    const letter = (byte | 32) - 87
+    const digit = byte >= 48 && byte <= 57 ? byte - 48 : letter >= 10 && letter <= 15 ? letter : -1
+    if (digit < 0) return -1
+    code = code * 16 + digit
+  }
+  return code
+}
+
 /** Where a string goes on no further: each mark is searched for once. */
 class Marks {
   readonly #chunk: Uint8Array
@@ -213,55 +248,6 @@ class Marks {
   #find(byte: number, at: number): number {
     const found = this.#chunk.indexOf(byte, at)
     return found < 0 ? this.#chunk.length : found
-  }
-}
-
-class Bytes {
-  #bytes: Uint8Array
-  readonly #max: number
-  length = 0
-
-  constructor(size: number, max: number) {
-    this.#bytes = new Uint8Array(size)
-    this.#max = max
-  }
-
-  push(byte: number): void {
-    this.#reserve(1)
-    this.#bytes[this.length++] = byte
-  }
-
-  append(bytes: Uint8Array): void {
-    this.#reserve(bytes.length)
-    this.#bytes.set(bytes, this.length)
-    this.length += bytes.length
-  }
-
-  last(): number | undefined {
-    return this.#bytes[this.length - 1]
-  }
-
-  shrink(length: number): void {
-    this.length = length
-  }
-
-  text(from: number): string {
-    return new TextDecoder().decode(this.#bytes.subarray(from, this.length))
-  }
-
-  take(): Uint8Array {
-    return this.#bytes.subarray(0, this.length)
-  }
-
-  #reserve(more: number): void {
-    const wanted = this.length + more
-    if (wanted > this.#max) throw new AppError('too_large', 'The body says more than is taken in.')
-    if (wanted <= this.#bytes.length) return
-    const grown = new Uint8Array(
-      Math.min(this.#max, Math.max(wanted, 65_536, Math.ceil(this.#bytes.length * 1.5))),
-    )
-    grown.set(this.#bytes.subarray(0, this.length))
-    this.#bytes = grown
   }
 }
 
