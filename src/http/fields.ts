@@ -28,5 +28,5 @@ export const emailField = z
 
 export const instantField = z.iso
   .datetime({ offset: true })
-  .refine(isStorable, 'is before the year 1')
+  .refine(isStorable, 'is not between the years 1 and 9999')
   .openapi({ example: '2026-11-20T09:30:00Z' })

@@ -11,10 +11,12 @@ export function laterOf(as_of: Date | undefined, real: Clock): Clock {
 }
 
 const FIRST_YEAR = Date.parse('0001-01-01T00:00:00Z')
+const END = Date.parse('+010000-01-01T00:00:00Z')
 
-/** ISO 8601 and JavaScript have a year 0, Postgres has none. */
+/** ISO 8601 and JavaScript have a year 0, Postgres has none; and a year of five digits is written as it does not read it. */
 export function isStorable(instant: string): boolean {
-  return Date.parse(instant) >= FIRST_YEAR
+  const time = Date.parse(instant)
+  return time >= FIRST_YEAR && time < END
 }
 
 export function addSeconds(at: Date, seconds: number): Date {

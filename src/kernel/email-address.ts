@@ -11,7 +11,7 @@ export function normalizeEmail(address: string): string | null {
   if (at < 1 || at > 64) return null
   const local = trimmed.slice(0, at)
   if (
-    !/^[^\s<>()[\]\\,;:"@\p{Cc}]+$/u.test(local) ||
+    !/^[^\s<>()[\]\\,;:"@\p{Cc}\p{Cs}]+$/u.test(local) ||
     local.startsWith('.') ||
     local.endsWith('.') ||
     local.includes('..')

@@ -57,6 +57,7 @@ describe('an address', () => {
     ['a@[127.0.0.1]', null],
     ['a@exa_mple.com', null],
     ['a..b@example.com', null],
+    ['a\ud83d@example.com', null],
     [`${'a'.repeat(65)}@example.com`, null],
     [`a@${'b'.repeat(250)}.com`, null],
     ['', null],
@@ -70,6 +71,7 @@ describe('a page', () => {
     const id = '0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a11'
     expect(decodeCursor(btoa(`0000-12-31T23:59:59Z|${id}`))).toBeNull()
     expect(decodeCursor(btoa(`0001-01-01T00:00:00Z|${id}`))?.id).toBe(id)
+    expect(decodeCursor(btoa(`9999-12-31T23:59:59Z|${id}`))?.id).toBe(id)
   })
 
   const row = (i: number) => ({ id: `0190a5e2-7c3b-7b8e-9c3e-0f6f2f6c1a1${i}`, at: new Date(1000 * i) })

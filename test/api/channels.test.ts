@@ -247,6 +247,8 @@ describe('POST /webhooks/{channel}', () => {
       { ...said, body: undefined },
       { ...said, sent_at: 'yesterday' },
       { ...said, sent_at: '0000-01-01T00:00:00Z' },
+      { ...said, sent_at: '9999-12-31T23:59:59-23:59' },
+      { ...said, message_id: 'half \ud83d' },
       [],
       null,
     ])
@@ -258,6 +260,17 @@ describe('POST /webhooks/{channel}', () => {
       headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
     })
     expect(form.status).toBe(415)
+  })
+
+  it('takes an instant with any offset, also one that Postgres would not read', async () => {
+    const { world, organization, post } = await stage()
+    expect(await post('sms', { ...said, sent_at: '2026-11-20T10:30:00+23:59' })).toMatchObject({
+      body: { status: 'received' },
+    })
+    const [rows] = await world.sql(
+      q.select({ at: messages.sent_at }).from(messages).where(eq(messages.org_id, organization.id)),
+    )
+    expect(rows).toEqual([{ at: new Date('2026-11-19T10:31:00Z') }])
   })
 
   it('takes hostile text as it is, without NUL', async () => {

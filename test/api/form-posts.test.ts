@@ -125,6 +125,7 @@ describe('a form', () => {
     ['a multipart body without a boundary', 'a=b', 'multipart/form-data', 400, 'invalid'],
     ['no address', 'name=Ada', FORM['Content-Type'], 400, 'invalid'],
     ['an empty body', '', FORM['Content-Type'], 400, 'invalid'],
+    ['half a character in its address', '{"email":"a\\ud83d@b.test"}', 'application/json', 400, 'invalid'],
     ['another type', '<lead/>', 'application/xml', 415, 'unsupported_media_type'],
     ['too much', `email=a@b.test&message=${'x'.repeat(66_000)}`, FORM['Content-Type'], 413, 'too_large'],
   ])('with %s is refused', async (_what, body, type, status, code) => {

@@ -194,7 +194,9 @@ export const channelParam = z.object({
 
 export const channelMessage = z
   .strictObject({
-    message_id: lineField(255).openapi({ description: 'By which the channel tells its messages apart' }),
+    message_id: lineField(255)
+      .refine((text) => text.isWellFormed(), 'holds half a character')
+      .openapi({ description: 'By which the channel tells its messages apart' }),
     from: lineField(320).openapi({
       description: 'An address, a number, a user name or an id: who the sender is on this channel',
     }),

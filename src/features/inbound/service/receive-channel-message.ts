@@ -107,7 +107,8 @@ async function toInput(
       text,
       stripped_text,
       body_hash: said === '' ? null : await sha256Hex(said),
-      sent_at: sent_at ?? null,
+      // Postgres takes fewer offsets than ISO 8601 has.
+      sent_at: sent_at === undefined ? null : new Date(sent_at).toISOString(),
       received_at: received_at.toISOString(),
     },
     // A channel has no threads but the person.
