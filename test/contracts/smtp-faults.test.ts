@@ -80,6 +80,14 @@ const later = (error: string) =>
     suppressed: 0,
     arrived: 0,
   }) as const
+const busy = {
+  state: 'scheduled',
+  waits_because: 'rate_limited',
+  attempts: 0,
+  error: 'smtp_try_later',
+  suppressed: 0,
+  arrived: 0,
+} as const
 const failed = (error: string, suppressed = 0) =>
   ({ state: 'failed', waits_because: null, attempts: 1, error, suppressed, arrived: 0 }) as const
 const unknown = (error: string, arrived: number) =>
@@ -104,21 +112,21 @@ const table: [FaultPhase, FaultAct, Expected][] = [
   ['greeting', 'endless_lines', paused('smtp_unreachable')],
   ['greeting', 'endless_line', paused('smtp_unreachable')],
   ['greeting', 'drip', paused('smtp_unreachable')],
-  ['greeting', '421 too busy', later('smtp_try_later')],
-  ['greeting', '450 later', later('smtp_try_later')],
+  ['greeting', '421 too busy', busy],
+  ['greeting', '450 later', busy],
   ['greeting', '554 no service here', paused('smtp_refused')],
 
   ['ehlo', 'close', paused('smtp_unreachable')],
   ['ehlo', 'hang', paused('smtp_unreachable')],
   ['ehlo', 'endless_lines', paused('smtp_unreachable')],
-  ['ehlo', '421 too busy', later('smtp_try_later')],
-  ['ehlo', '450 later', later('smtp_try_later')],
+  ['ehlo', '421 too busy', busy],
+  ['ehlo', '450 later', busy],
   ['ehlo', '550 who are you', paused('smtp_refused')],
 
   ['auth', 'close', paused('smtp_unreachable')],
   ['auth', 'hang', paused('smtp_unreachable')],
-  ['auth', '421 too busy', later('smtp_try_later')],
-  ['auth', '454 4.7.0 try later', later('smtp_try_later')],
+  ['auth', '421 too busy', busy],
+  ['auth', '454 4.7.0 try later', busy],
   ['auth', '535 5.7.8 wrong password', paused('smtp_login_refused')],
   ['auth', '550 no', paused('smtp_login_refused')],
 
@@ -226,7 +234,7 @@ describe('STARTTLS', () => {
   it.each([
     ['starttls', 'close', paused('smtp_unreachable')],
     ['starttls', 'hang', paused('smtp_unreachable')],
-    ['starttls', '454 4.7.0 no certificate just now', later('smtp_try_later')],
+    ['starttls', '454 4.7.0 no certificate just now', busy],
     ['starttls', '554 no', paused('smtp_refused')],
     ['greeting', 'hang', paused('smtp_unreachable')],
     ['ehlo', 'close', paused('smtp_unreachable')],

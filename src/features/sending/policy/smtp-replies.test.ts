@@ -120,6 +120,7 @@ it.each(phases)(
       expect(judgeBreak(phase, cause).kind).toBe(early ? 'auth' : 'transient')
     const reply = { code: 550, enhanced: '5.1.1', lines: ['5.1.1 <ada@buyer.test> no such user'] }
     expect(judgeReply(phase, reply).message).not.toContain('@')
-    expect(judgeReply(phase, { ...reply, code: 451, enhanced: null }).kind).toBe('transient')
+    const later = judgeReply(phase, { ...reply, code: 451, enhanced: null })
+    expect(later.kind).toBe(early ? 'rate_limited' : 'transient')
   },
 )

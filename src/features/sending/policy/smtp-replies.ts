@@ -71,13 +71,17 @@ export function readCapabilities(reply: SmtpReply): Capabilities {
   }
 }
 
+const beforeMail: readonly SmtpPhase[] = ['connect', 'greeting', 'ehlo', 'starttls', 'tls', 'auth']
+
 /** A reply that is not the one hoped for. Certain not to have left. */
 export function judgeReply(phase: SmtpPhase, reply: SmtpReply): Failure {
   const shown = `${reply.code}${reply.enhanced === null ? '' : ` ${reply.enhanced}`}`
   const refuse = (kind: FailureKind, code: string): Failure =>
     fail(kind, code, `The SMTP server answered ${shown} (${phase}).`).failure
   if (reply.code < 400) return refuse('transient', 'smtp_unexpected_reply')
-  if (reply.code < 500) return refuse('transient', 'smtp_try_later')
+  // Before MAIL the server is busy for every mail, and none of them fails for it.
+  if (reply.code < 500)
+    return refuse(beforeMail.includes(phase) ? 'rate_limited' : 'transient', 'smtp_try_later')
   switch (phase) {
     case 'mail':
       return reply.code === 552 ? refuse('permanent', 'too_large') : refuse('auth', 'smtp_sender_refused')
