@@ -65,14 +65,24 @@ function asAppError(error: Error): AppError {
 }
 
 export function toFieldErrors(
-  issues: readonly { path: PropertyKey[]; message: string }[],
+  issues: readonly { path: PropertyKey[]; message: string; keys?: PropertyKey[] }[],
   target: string,
 ): FieldError[] {
-  // Names that a stranger made up come back in both, so both are cut.
-  return issues.slice(0, 50).map((issue) => ({
-    path: short(issue.path.map(String).join('.') || target),
-    message: short(issue.message),
-  }))
+  return (
+    issues
+      // Zod reports unknown keys at the object that has them.
+      .flatMap(({ path, message, keys }) =>
+        keys === undefined
+          ? [{ path, message }]
+          : keys.slice(0, 10).map((key) => ({ path: [...path, key], message: 'is not known here' })),
+      )
+      .slice(0, 50)
+      // Names that a stranger made up come back in both, so both are cut.
+      .map(({ path, message }) => ({
+        path: short(path.map(String).join('.') || target),
+        message: short(message),
+      }))
+  )
 }
 
 function short(text: string): string {

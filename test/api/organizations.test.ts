@@ -172,7 +172,7 @@ describe('PATCH /organization', () => {
         ],
       },
     ],
-    ['business_hours', { monday: [['09:00', '17:00']] }],
+    ['business_hours.monday', { monday: [['09:00', '17:00']] }],
     ['slack_webhook_url', 'no url'],
   ])('answers 400 and names %s for the value %j', async (path, value) => {
     const world = createWorld()

@@ -119,7 +119,7 @@ describe('POST /site-tokens', () => {
     )
     expect({ status, errors: body['errors'] }).toEqual({
       status: 400,
-      errors: [{ path: 'json', message: expect.stringContaining('org_id') }],
+      errors: [{ path: 'org_id', message: 'is not known here' }],
     })
   })
 
