@@ -40,14 +40,19 @@ export class IngestBuffer extends DurableObject<Env> implements IngestBufferPort
   #telling: Promise<void> = Promise.resolve()
 
   async put(name: string, item: SealedItem, slots: readonly Slot[], now: Date): Promise<PutAnswer> {
-    const hash = this.#store.hashOf(item.id)
-    if (hash !== null) return { outcome: hash === item.request_hash ? 'known' : 'key_reused' }
+    const known = this.#store.known(item.id)
+    if (known !== null) {
+      if (known.request_hash !== item.request_hash) return { outcome: 'key_reused' }
+      if (known.state === 'waiting' || item.refused) return { outcome: 'known' }
+    }
     if (item.sealed.length > MAX_ITEM_BYTES) return { outcome: 'oversized' }
     if (this.#store.size + item.sealed.length > this.maxBytes) return { outcome: 'full' }
     const wait_seconds = this.#counters.take(slots, now)
     if (wait_seconds > 0) return { outcome: 'rate_limited', wait_seconds }
     this.#store.atOnce(() => {
       if (this.#store.meta('name') === null) this.#store.setMeta('name', name)
+      // What died of its age, its token or its origin may come again with better ones: who is told that it is kept can rely on it.
+      if (known !== null) this.#store.remove(item.id)
       this.#store.insert(item, now.getTime())
     })
     await this.#arm(FIRST_TRY_MS)
@@ -113,11 +118,11 @@ export class IngestBuffer extends DurableObject<Env> implements IngestBufferPort
     return { outcome: after.state, error: after.last_error }
   }
 
-  async clear(state: BufferState, expected: number): Promise<BufferedItem[] | null> {
+  async clear(state: BufferState, expected: number, listed: number): Promise<BufferedItem[] | null> {
     await this.#idle()
     const stats = this.#store.stats()
     if ((state === 'waiting' ? stats.depth : stats.dead) !== expected) return null
-    const removed = this.#store.atOnce(() => this.#store.clear(state))
+    const removed = this.#store.atOnce(() => this.#store.clear(state, listed))
     this.#tellState()
     return removed
   }

@@ -61,9 +61,11 @@ export function createStore(storage: DurableObjectStorage) {
       sql.exec('insert or replace into meta (key, value) values (?, ?)', key, value)
     },
 
-    hashOf: (id: string): string | null =>
-      rows<{ request_hash: string }>('select request_hash from items where id = ?', id)[0]?.request_hash ??
-      null,
+    known: (id: string) =>
+      rows<Pick<Row, 'request_hash' | 'state'>>(
+        'select request_hash, state from items where id = ?',
+        id,
+      )[0] ?? null,
     insert: (item: SealedItem, now: number): void => {
       sql.exec(
         `insert into items (id, kind, destination, request_hash, state, received_at, next_at, last_error, dead_at, bytes)
@@ -110,22 +112,24 @@ export function createStore(storage: DurableObjectStorage) {
 
     /**
      * The oldest that are due, of one kind and destination; one alone when it is asked for. Who wants no more mail comes before
-     * the leads, which make mail.
+     * the leads, which make mail; what has failed for itself comes after all others.
      */
     nextBatch: (now: number, only: string | null): BufferedItem[] => {
       const due = "state = 'waiting' and next_at <= ?1 and (?2 is null or id = ?2)"
       const [first] = rows<Row>(
-        `select * from items where ${due} order by kind <> 'unsubscribe', received_at, id limit 1`,
+        `select * from items where ${due} order by last_error is not null, kind <> 'unsubscribe', received_at, id limit 1`,
         now,
         only,
       )
       if (!first) return []
       const found = rows<Row>(
-        `select * from items where ${due} and kind = ?3 and destination = ?4 order by received_at, id limit ${BATCH_ITEMS}`,
+        `select * from items where ${due} and kind = ?3 and destination = ?4 and (last_error is null) = ?5
+          order by received_at, id limit ${BATCH_ITEMS}`,
         now,
         only,
         first.kind,
         first.destination,
+        first.last_error === null ? 1 : 0,
       )
       let bytes = 0
       return found.filter((row, i) => (bytes += row.bytes) <= BATCH_BYTES || i === 0).map(toItem)
@@ -194,12 +198,16 @@ export function createStore(storage: DurableObjectStorage) {
     markTold: (ids: readonly string[], now: number): void => {
       for (const id of ids) sql.exec('update items set notified_at = ? where id = ?', now, id)
     },
-    clear: (state: BufferState): BufferedItem[] => {
-      const gone = rows<Row>('select * from items where state = ? order by received_at, id', state).map(
-        toItem,
+    /** Returns the first of them. */
+    clear: (state: BufferState, listed: number): BufferedItem[] => {
+      const gone = rows<Row>(
+        'select * from items where state = ? order by received_at, id limit ?',
+        state,
+        listed,
       )
-      for (const { id } of gone) remove(id)
-      return gone
+      sql.exec('delete from parts where id in (select id from items where state = ?)', state)
+      sql.exec('delete from items where state = ?', state)
+      return gone.map(toItem)
     },
   }
 }

@@ -91,8 +91,8 @@ export interface IngestBufferPort {
   /** `payload` is JSON; null where no key of ours opens it. */
   read(id: string): Promise<{ item: BufferedItem; payload: string | null } | null>
   replay(id: string, repair: Repair, now: Date): Promise<ReplayAnswer>
-  /** Removes all of that state while they are as many as expected, and nothing otherwise. */
-  clear(state: BufferState, expected: number): Promise<BufferedItem[] | null>
+  /** Removes all of that state while they are as many as expected, and nothing otherwise. Answers the first of them. */
+  clear(state: BufferState, expected: number, listed: number): Promise<BufferedItem[] | null>
 }
 
 /** By name: an organization's id, perhaps with a shard, or `UNROUTED`. Any call may throw: nothing is known then. */

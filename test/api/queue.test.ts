@@ -25,8 +25,8 @@ beforeEach(async () => {
   const { directory, ingest } = world.ctx()
   for (const name of await directory.busyBuffers()) {
     const { depth, dead } = await ingest(name).stats()
-    await ingest(name).clear('waiting', depth)
-    await ingest(name).clear('dead', dead)
+    await ingest(name).clear('waiting', depth, 1)
+    await ingest(name).clear('dead', dead, 1)
     await directory.noteBuffer(name, false)
   }
 })

@@ -28,6 +28,25 @@ describe('what is put into the buffer', () => {
     expect(await stats(world, org)).toEqual({ depth: 1, dead: 0 })
   })
 
+  it('waits again when it had died, and is told from what the database has just refused', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    const poison = { payload: { message: { channel: 'pigeon' } } }
+    const { id } = await put(world, org, { key: 'a', ...poison })
+    await flush(world, org)
+    expect(await stats(world, org)).toEqual({ depth: 0, dead: 1 })
+    const again = await sealed(world.ctx(), await leadIntake(world, org, { key: 'a' }))
+    const buffer = world.ctx().ingest(org.id)
+    const refused = { code: '23514', where: null }
+    expect(await buffer.put(org.id, { ...again, refused }, [], world.clock.now())).toEqual({
+      outcome: 'known',
+    })
+    expect(await stats(world, org)).toEqual({ depth: 0, dead: 1 })
+    expect(await buffer.put(org.id, again, [], world.clock.now())).toEqual({ outcome: 'kept' })
+    expect(await flush(world, org)).toMatchObject({ stored: 1, dead: 0, waiting: 0 })
+    expect((await leadsOf(world, org)).map((lead) => lead.id)).toEqual([id])
+  })
+
   it('is counted against its limits, which a new minute frees', async () => {
     const world = createWorld()
     const org = await world.organization()
@@ -219,6 +238,23 @@ describe('a flush', () => {
       new Set(['unknown_kind', 'sealed_with_another_key']),
     )
     expect(await world.ctx().ingest(org.id).read(foreign.id)).toMatchObject({ payload: null })
+  })
+
+  it('does not let what no key opens stand before what can be stored, however much it is', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    const before = createWorld({ ENCRYPTION_KEY: 'bb'.repeat(32) }).ctx()
+    const buffer = world.ctx().ingest(org.id)
+    // More than one batch.
+    for (let n = 0; n < 110; n++) {
+      const item = await sealed(before, await leadIntake(world, org, { key: `old-${n}` }))
+      await buffer.put(org.id, item, [], world.clock.now())
+    }
+    await withoutAlarm(world, org.id)
+    await flush(world, org)
+    world.clock.advance(1)
+    await put(world, org, { key: 'new' })
+    expect(await flush(world, org)).toMatchObject({ stored: 1, waiting: 110 })
   })
 
   it('opens what the key that is being rotated out has sealed', async () => {

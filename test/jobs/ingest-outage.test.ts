@@ -494,7 +494,7 @@ describe('the directory', () => {
     expect(await leadsOf(world, org)).toEqual([{ id: known.id, received_at: known.received_at }])
     const [dead] = await late.ingest(UNROUTED).list('dead', 1, null)
     expect(dead).toMatchObject({ id: unknown.id, last_error: { code: 'unknown_organization', where: null } })
-    await late.ingest(UNROUTED).clear('dead', 1)
+    await late.ingest(UNROUTED).clear('dead', 1, 1)
   })
 })
 

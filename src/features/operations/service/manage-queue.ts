@@ -69,13 +69,17 @@ export async function clearQueue(ctx: Ctx, state: BufferState, confirm: number) 
   if (total !== confirm) {
     throw new AppError('conflict', `There are ${total} of them just now. Confirm that number to remove them.`)
   }
-  const removed: BufferedItem[] = []
+  const first: BufferedItem[] = []
+  let removed = 0
   await eachOf(counts, async ({ name, count }) => {
-    const gone = count === 0 ? [] : await ctx.ingest(name).clear(state, count)
-    removed.push(...(gone ?? []))
+    // No more than can be shown: a call does not carry a million of them.
+    const gone = count === 0 ? null : await ctx.ingest(name).clear(state, count, MAX_LISTED)
+    if (gone === null) return
+    removed += count
+    first.push(...gone)
   })
-  ctx.log.warn('operator.queue_clear', { state, removed: removed.length })
-  for (const [org_id, items] of Map.groupBy(removed, ({ destination }) => orgOf(destination)))
+  ctx.log.warn('operator.queue_clear', { state, removed })
+  for (const [org_id, items] of Map.groupBy(first, ({ destination }) => orgOf(destination)))
     audit(ctx, org_id, {
       action: 'ingest.cleared',
       entity: 'organization',
@@ -83,9 +87,9 @@ export async function clearQueue(ctx: Ctx, state: BufferState, confirm: number) 
       fields: items.slice(0, MAX_LISTED).map(({ id }) => id),
     })
   return {
-    removed: removed.length,
-    left: total - removed.length,
-    items: removed.slice(0, MAX_LISTED).map(toOut),
+    removed,
+    left: total - removed,
+    items: first.slice(0, MAX_LISTED).map(toOut),
   }
 }
 
