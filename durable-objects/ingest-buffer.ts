@@ -86,6 +86,10 @@ export class IngestBuffer extends DurableObject<Env> implements IngestBufferPort
     return this.#store.stats()
   }
 
+  async isAway(): Promise<boolean> {
+    return Number(this.#store.meta('failures') ?? 0) > 0
+  }
+
   async list(state: BufferState | null, limit: number, after: Cursor | null): Promise<BufferedItem[]> {
     return this.#store.list(state, limit, after)
   }

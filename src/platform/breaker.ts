@@ -14,6 +14,8 @@ interface Breaker {
   retry_at: number | null
   wait_ms: number
   closed_at: number
+  /** When the database was last heard of. */
+  answered_at: number
   /** A probe is on its way until then: the request that carries it may be ended. */
   probing_until: number
 }
@@ -24,7 +26,13 @@ const breakers = new WeakMap<object, Breaker>()
 function breakerOf(ctx: Ctx): Breaker {
   const known = breakers.get(ctx.config)
   if (known) return known
-  const made: Breaker = { retry_at: null, wait_ms: FIRST_WAIT_MS, closed_at: 0, probing_until: 0 }
+  const made: Breaker = {
+    retry_at: null,
+    wait_ms: FIRST_WAIT_MS,
+    closed_at: 0,
+    answered_at: 0,
+    probing_until: 0,
+  }
   breakers.set(ctx.config, made)
   return made
 }
@@ -52,8 +60,19 @@ export function trip(ctx: Ctx): void {
   ctx.log.warn('breaker.opened', { wait_ms: breaker.wait_ms })
 }
 
+/** Whether this isolate has reason to wait for the database. */
+export function isHeardOf(ctx: Ctx): boolean {
+  return ctx.clock.now().getTime() - breakerOf(ctx).answered_at < RELAPSE_MS
+}
+
+/** The database has answered a request that had begun before. */
+export function noteAnswer(ctx: Ctx): void {
+  breakerOf(ctx).answered_at = ctx.clock.now().getTime()
+}
+
 /** The database has answered. */
 export function close(ctx: Ctx): void {
+  noteAnswer(ctx)
   const breaker = breakerOf(ctx)
   if (breaker.retry_at === null) return
   breaker.retry_at = null

@@ -86,6 +86,8 @@ export interface IngestBufferPort {
   /** Everything that waits, at once, until the database stops answering. */
   flush(now: Date): Promise<FlushReport>
   stats(): Promise<BufferStats>
+  /** Whether its last flush did not reach the database. */
+  isAway(): Promise<boolean>
   /** Latest first. */
   list(state: BufferState | null, limit: number, after: Cursor | null): Promise<BufferedItem[]>
   /** `payload` is JSON; null where no key of ours opens it. */
@@ -124,6 +126,7 @@ export function openIngestBuffers(namespace: DurableObjectNamespace): IngestBuff
       put: (...args) => soon(stub().put(...args)),
       flush: (now) => stub().flush(now),
       stats: () => soon(stub().stats()),
+      isAway: () => soon(stub().isAway()),
       list: (...args) => soon(stub().list(...args)),
       read: (id) => soon(stub().read(id)),
       replay: (...args) => stub().replay(...args),

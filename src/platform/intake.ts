@@ -3,7 +3,7 @@
 import { DatabaseError } from '#db/client'
 import { AppError } from '#kernel/errors'
 import type { Destination, IntakeItem } from '#kernel/intake'
-import { isOpen, probeIfDue, trip } from './breaker'
+import { isHeardOf, isOpen, noteAnswer, probeIfDue, trip } from './breaker'
 import type { Ctx } from './context'
 import { flushAll, nameFor, noteUsed } from './ingest-flush'
 import { MAX_ITEM_BYTES, type PutAnswer, type Refusal, sealContext, type SealedItem } from './ingest-buffer'
@@ -27,6 +27,8 @@ export type Accepted<T> =
 
 /** A caller waits no longer for a database that has the buffer beside it. Neon wakes within about one second. */
 const STORE_WITHIN_MS = 2500
+/** A database that is well has answered by then. */
+const ASK_AFTER_MS = 250
 const RETRY_AFTER_SECONDS = 30
 /** A queue takes 128 KB; the envelope is the rest. */
 const MAX_MESSAGE_BYTES = 120_000
@@ -46,7 +48,10 @@ export async function accept<T>(
     return keep(ctx, await toKeep())
   }
   try {
-    return { outcome: 'stored', value: await store({ ...ctx, db: ctx.db.within(STORE_WITHIN_MS) }) }
+    const storing = store({ ...ctx, db: ctx.db.within(STORE_WITHIN_MS) })
+    const value = await (isHeardOf(ctx) ? storing : unlessAway(ctx, storing, toKeep))
+    noteAnswer(ctx)
+    return { outcome: 'stored', value }
   } catch (error) {
     if (error instanceof AppError && error.code !== 'unavailable') throw error
     if (error instanceof AppError) trip(ctx)
@@ -54,6 +59,36 @@ export async function accept<T>(
     const refused = refusalOf(error)
     return keep(ctx, await toKeep(), refused)
   }
+}
+
+/**
+ * So that isolates which start during an outage do not wait for it each: the item's buffer knows whether there is one. What is
+ * under way may still be stored; the item that is kept is known then.
+ */
+async function unlessAway<T>(ctx: Ctx, storing: Promise<T>, toKeep: () => Promise<Intake>): Promise<T> {
+  const isAway = async (): Promise<boolean> => {
+    await new Promise((resolve) => setTimeout(resolve, ASK_AFTER_MS))
+    return !settled && (await ctx.ingest(nameFor(ctx, await toKeep())).isAway())
+  }
+  let settled = false
+  const stored = storing.then(
+    (value) => {
+      settled = true
+      return { value }
+    },
+    (error: unknown) => {
+      settled = true
+      throw error
+    },
+  )
+  const away = isAway().then(
+    (known) => (known ? null : stored),
+    () => stored,
+  )
+  const first = await Promise.race([stored, away])
+  if (first !== null) return first.value
+  ctx.waitUntil(stored.catch(() => undefined))
+  throw new AppError('unavailable', 'The database is away.')
 }
 
 /** What Postgres refuses for its content (SQLSTATE classes 22, 23 and 54) it will refuse however often it is asked. */

@@ -69,6 +69,45 @@ describe('the breaker', () => {
     )
   })
 
+  it('opens at once in an isolate that starts during an outage, of which the buffer knows', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    await put(world, org, { key: 'before' })
+    await withoutDatabase(world, () => world.ctx().ingest(org.id).flush(world.clock.now()))
+    const started = createWorld()
+    const { ctx, settled } = watched(started)
+    await withoutDatabase(
+      world,
+      async () => {
+        const at = Date.now()
+        const send = async (key: string) => post(started, ctx, await leadIntake(started, org, { key }))
+        expect(await send('a')).toEqual({ outcome: 'queued' })
+        expect(Date.now() - at).toBeLessThan(2000)
+        expect(breakerState(ctx)).toBe('open')
+        await settled()
+      },
+      'silent',
+    )
+    expect(await world.ctx().ingest(org.id).flush(world.clock.now())).toMatchObject({ stored: 2 })
+    expect(await world.ctx().ingest(org.id).isAway()).toBe(false)
+  })
+
+  it('waits for a slow database of which no buffer knows anything bad, and for one that was just heard of', async () => {
+    const world = createWorld()
+    const org = await world.organization()
+    const { ctx } = watched(world)
+    const slowly = async (ms: number, key: string) => {
+      const intake = await leadIntake(world, org, { key })
+      const store = () => new Promise<string>((resolve) => setTimeout(resolve, ms, 'late'))
+      return accept(ctx, store, async () => intake)
+    }
+    expect(await slowly(400, 'a')).toEqual({ outcome: 'stored', value: 'late' })
+    await put(world, org, { key: 'before' })
+    await withoutDatabase(world, () => world.ctx().ingest(org.id).flush(world.clock.now()))
+    expect(await slowly(400, 'b')).toEqual({ outcome: 'stored', value: 'late' })
+    expect(breakerState(ctx)).toBe('closed')
+  })
+
   it('sends one probe at a time, behind a request that does not wait for it, less and less often', async () => {
     const world = createWorld()
     const org = await world.organization()
