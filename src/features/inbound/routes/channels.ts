@@ -38,7 +38,7 @@ const postMessage = createRoute({
   security: [{ siteToken: [] }, { user: [] }],
   middleware: requireCaller,
   request: { params: channelParam, body: jsonBody(channelMessage) },
-  responses: responses(202, receivedMessage, 400, 401, 404, 413, 415),
+  responses: responses(202, receivedMessage, 400, 401, 404, 413, 415, 429),
 })
 
 export const channelRoutes = createRouter().openapi(postMessage, async (c) => {

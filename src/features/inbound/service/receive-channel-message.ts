@@ -1,4 +1,4 @@
-import { AppError, invalidField, notFound } from '#kernel/errors'
+import { invalidField, notFound } from '#kernel/errors'
 import type { Ctx } from '#platform/context'
 import { derivedUuid, sha256Hex } from '#platform/crypto'
 import { accept, type Intake } from '#platform/intake'
@@ -8,7 +8,7 @@ import { normalizeBody } from '../policy/automated-signs'
 import { stripQuoted } from '../policy/quoted-text'
 import type { ChannelMessage, ReceivedMessage } from '../schema'
 import { cleanLine, cleanText } from './clean-text'
-import { siteTokenRefused } from './site-token'
+import { countUnproven, siteTokenRefused, unjudged } from './site-token'
 import { type Stored, storeInbound, toPayload } from './store-inbound'
 
 /** Who posts: a user, or a site by its token, which the database judges. */
@@ -30,15 +30,13 @@ export async function receiveChannelMessage(
   const channel = findChannel(name)
   const received_at = ctx.clock.now()
   const { proven = true, ...token } = site_token ?? {}
+  if (!proven) await countUnproven(ctx)
   const input: Stored = {
     ...(await toInput(channel, message, received_at)),
     ...('id' in token ? { site_token: token } : {}),
   }
   const toKeep = async (): Promise<Intake> => {
-    if (!proven)
-      throw new AppError('unavailable', 'The token cannot be checked now. Please try again.', {
-        retry_after_seconds: 5,
-      })
+    if (!proven) throw unjudged()
     return {
       kind: 'inbound',
       destination: { org_id },

@@ -1,12 +1,9 @@
 import { AppError } from '#kernel/errors'
-import { isOpen, probeIfDue } from '#platform/breaker'
 import { actingAs, type Ctx } from '#platform/context'
-import { flushAll } from '#platform/ingest-flush'
 import { accept, type Intake } from '#platform/intake'
-import { ipSubject, refuseKnown, refuseTaken, slotFor, takeSlots } from '#platform/rate-limit'
 import type { PostedLead } from '../schema'
 import { leadIdOf, prepareInquiry } from './inquiry'
-import { type SiteToken, siteTokenRefused } from './site-token'
+import { countUnproven, type SiteToken, siteTokenRefused, unjudged } from './site-token'
 import { storeInbound, toPayload } from './store-inbound'
 
 export interface AcceptedLead {
@@ -73,25 +70,6 @@ export async function receiveLead(
   }
 }
 
-const UNPROVEN_WITHIN_MS = 2500
-
-/** Each try costs the database a look, so strangers get so many. One more round trip, for tokens whose key is gone. */
-async function countUnproven(ctx: Ctx): Promise<void> {
-  const limit = ctx.config.RATE_LIMIT_FORM_ORGANIZATION_PER_MINUTE
-  const slots = [await slotFor(ctx, 'site token', ipSubject(ctx.origin.ip), limit)]
-  refuseKnown(ctx, slots)
-  if (isOpen(ctx)) {
-    // Where all tokens are like this one, nobody else asks whether the database is back.
-    probeIfDue(ctx, () => flushAll(ctx))
-    throw unjudged()
-  }
-  const [answer] = await ctx.db
-    .within(UNPROVEN_WITHIN_MS)
-    .nobody()
-    .batch([takeSlots(slots)])
-  refuseTaken(ctx, slots, answer)
-}
-
 /** As it was answered the first time. */
 function first(leadId = '', received_at: string): AcceptedLead {
   return { leadId, timestamp: new Date(received_at).toISOString(), status: 'received' }
@@ -99,10 +77,4 @@ function first(leadId = '', received_at: string): AcceptedLead {
 
 function keyReused(): AppError {
   return new AppError('unprocessable', 'This key came with another body before.')
-}
-
-function unjudged(): AppError {
-  return new AppError('unavailable', 'The token cannot be checked now. Please try again.', {
-    retry_after_seconds: 5,
-  })
 }

@@ -1,6 +1,10 @@
 import { AppError } from '#kernel/errors'
+import { isOpen, probeIfDue } from '#platform/breaker'
 import type { Config } from '#platform/config'
+import type { Ctx } from '#platform/context'
 import { sha256Hex } from '#platform/crypto'
+import { flushAll } from '#platform/ingest-flush'
+import { ipSubject, refuseKnown, refuseTaken, slotFor, takeSlots } from '#platform/rate-limit'
 import { idAt, idsToBytes, joinBytes, readToken, signToken, type TokenKind } from '#platform/signed-token'
 
 /** What a bearer token says of its bearer. The database has the last word: it may be revoked. */
@@ -60,4 +64,30 @@ export async function readSiteToken(
 /** The same to everybody: whoever tries tokens learns nothing from it. */
 export function siteTokenRefused(): AppError {
   return new AppError('unauthenticated', 'Send a valid site token: Authorization: Bearer inlet_site_…')
+}
+
+const UNPROVEN_WITHIN_MS = 2500
+
+/** Each try costs the database a look, so strangers get so many. One more round trip, for tokens whose key is gone. */
+export async function countUnproven(ctx: Ctx): Promise<void> {
+  const limit = ctx.config.RATE_LIMIT_FORM_ORGANIZATION_PER_MINUTE
+  const slots = [await slotFor(ctx, 'site token', ipSubject(ctx.origin.ip), limit)]
+  refuseKnown(ctx, slots)
+  if (isOpen(ctx)) {
+    // Where all tokens are like this one, nobody else asks whether the database is back.
+    probeIfDue(ctx, () => flushAll(ctx))
+    throw unjudged()
+  }
+  const [answer] = await ctx.db
+    .within(UNPROVEN_WITHIN_MS)
+    .nobody()
+    .batch([takeSlots(slots)])
+  refuseTaken(ctx, slots, answer)
+}
+
+/** Only the database knows it, and nobody fills the buffer with what it would refuse. */
+export function unjudged(): AppError {
+  return new AppError('unavailable', 'The token cannot be checked now. Please try again.', {
+    retry_after_seconds: 5,
+  })
 }
