@@ -58,6 +58,9 @@ it('makes a runtime login that is nothing by itself, and only changes its passwo
   expect(
     await ask(login, 'select rolsuper, rolbypassrls, rolinherit from pg_roles where rolname = current_user'),
   ).toEqual([{ rolsuper: false, rolbypassrls: false, rolinherit: false }])
+  expect(await ask(login, 'show idle_in_transaction_session_timeout')).toEqual([
+    { idle_in_transaction_session_timeout: '1min' },
+  ])
   await expect(ask(login, 'select * from organizations')).rejects.toMatchObject({ code: '42501' })
   await expect(ask(runtimeUrl(postgres.ownerUrl, 'one'), 'select 1')).rejects.toMatchObject({ code: '28P01' })
 })

@@ -76,6 +76,8 @@ export async function ensureRuntimeLogin(ownerUrl: string, password: string): Pr
         await client.query(`alter role ${RUNTIME_LOGIN} ${attributes}`)
       }
       await client.query(`grant inlet_app, inlet_system to ${RUNTIME_LOGIN} with inherit false, set true`)
+      // Whoever downloads an export and stops reading holds no connection for ever.
+      await client.query(`alter role ${RUNTIME_LOGIN} set idle_in_transaction_session_timeout = '60s'`)
     } finally {
       await client.query('select pg_advisory_unlock($1)', [MIGRATION_LOCK])
     }
