@@ -5,9 +5,9 @@ const LF = 10
 /** Lines of one base64 run that are kept: about 1.4 MB of content. */
 const MAX_RUN = 25_000
 const MAX_DELIMITERS = 4000
-/** Each costs the parser microseconds, also an empty one, and one of a file a quarter of that: more than honest mail has. */
-const MAX_LINES = 200_000
-const FILE_LINE = 0.25
+/** Each costs the parser half a kilobyte and some microseconds, also an empty one, and one of a file a part of that. */
+const MAX_LINES = 60_000
+const FILE_LINE = 0.1
 
 export interface SlimMail {
   readonly raw: Uint8Array
