@@ -23,6 +23,7 @@ describe('the sieve', () => {
       fc.property(fc.json({ maxDepth: 6 }), fc.integer({ min: 1, max: 9 }), (text, size) => {
         expect(sift(text, size, {})).toEqual({ value: JSON.parse(text), aside: null })
       }),
+      { examples: [['{"toString":"  ","constructor":"a\\nb"}', 1]] },
     )
   })
 

@@ -42,7 +42,8 @@ interface OpenString {
 }
 
 export class JsonSieve {
-  readonly #rules: SieveRules
+  // A map: `toString` is a name like any other.
+  readonly #rules: ReadonlyMap<string, StringRule>
   readonly #kept = new GrowingBytes(65_536, MAX_KEPT)
   readonly #aside = new GrowingBytes(0, MAX_ASIDE)
   readonly #levels: Level[] = []
@@ -52,7 +53,7 @@ export class JsonSieve {
   #high_surrogate = 0
 
   constructor(rules: SieveRules) {
-    this.#rules = rules
+    this.#rules = new Map(Object.entries(rules))
   }
 
   push(chunk: Uint8Array): void {
@@ -111,7 +112,7 @@ export class JsonSieve {
   #begin(level: Level | undefined): void {
     this.#kept.push(QUOTE)
     const is_key = level?.wants_key ?? false
-    const rule = is_key ? OTHER : (this.#rules[this.#path()] ?? OTHER)
+    const rule = (is_key ? undefined : this.#rules.get(this.#path())) ?? OTHER
     this.#string = { is_key, rule, start: this.#kept.length, room: rule.max, escape: [] }
   }
 
