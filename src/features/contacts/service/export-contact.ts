@@ -34,8 +34,9 @@ export async function exportContact(ctx: Ctx, scope: Scope, id: string): Promise
     .then(
       () => writer.close(),
       (error: unknown) => {
-        // The first before an answer was given, the second after.
+        // The first before an answer was given, the others after.
         opened.reject(error)
+        ctx.log.error('contact.export', error, { contact_id: id })
         return writer.abort(error)
       },
     )
