@@ -89,6 +89,8 @@ const settings = z.object({
   /** Above this rate an organization's buffered leads are spread over several objects. */
   INGEST_SHARD_ABOVE_PER_SECOND: count(100),
   RATE_LIMIT_LOGIN_PER_MINUTE: count(10),
+  /** `closed`: the operator alone makes organizations. */
+  REGISTRATION: z.enum(['open', 'closed']).default('open'),
 })
 export type Config = z.infer<typeof settings>
 

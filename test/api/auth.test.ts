@@ -105,6 +105,18 @@ describe('POST /auth/register', () => {
     expect(rows.map(({ name }) => name)).toEqual(['Ada'])
   })
 
+  it('is refused where registration is closed, and makes nothing', async () => {
+    const world = createWorld({ REGISTRATION: 'closed' })
+    const email = `ada-${unique()}@example.com`
+    const body = { name: 'Ada', email, password: PASSWORD }
+    const answer = await read<{ code: string }>(
+      await world.request('POST', '/api/v1/auth/register', { body }),
+    )
+    expect({ status: answer.status, code: answer.body.code }).toEqual({ status: 403, code: 'forbidden' })
+    const [rows] = await world.sql(q.select().from(users).where(eq(users.email_norm, email)))
+    expect(rows).toEqual([])
+  })
+
   it('makes one account when the same address registers twice at once', async () => {
     const world = createWorld()
     // A name that is free, so that all of them want the same slug, too.

@@ -20,9 +20,10 @@ const registerRoute = createRoute({
   path: '/auth/register',
   tags,
   summary: 'Make an organization and its owner',
-  description: 'An address has one account in the whole installation; a known one is 409.',
+  description:
+    'An address has one account in the whole installation; a known one is 409. 403 where registration is closed.',
   request: { body: jsonBody(registration) },
-  responses: responses(201, tokens, 400, 409, 413, 429),
+  responses: responses(201, tokens, 400, 403, 409, 413, 429),
 })
 
 const loginRoute = createRoute({

@@ -26,6 +26,8 @@ export interface Issued {
 }
 
 export async function register(ctx: Ctx, input: Registration): Promise<Issued> {
+  if (ctx.config.REGISTRATION === 'closed')
+    throw new AppError('forbidden', 'Accounts are made by the operator here.')
   const email_norm = normalizeEmail(input.email) ?? input.email
   const organization_name = input.organization_name ?? input.name
   const slug = slugFrom(organization_name)
