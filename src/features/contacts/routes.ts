@@ -4,7 +4,7 @@ import { createRoute, idParam, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
 import { contactErasureOut, contactExportOut, contactOut, contactPage, contactsQuery } from './schema'
-import { getContact, listContacts } from './service'
+import { getContact, listContacts } from './service/manage-contacts'
 import { eraseContact } from './service/erase-contact'
 import { exportContact } from './service/export-contact'
 

@@ -1,4 +1,4 @@
 export { applyRetention } from './jobs/apply-retention'
-export { operationsRoutes } from './routes'
+export { operationsRoutes } from './routes/operator'
 export { retention } from './sweeps/retention'
 export { trimLeftovers } from './sweeps/trim'

@@ -4,7 +4,7 @@ import type { Scope } from '#kernel/actor'
 import { notFound } from '#kernel/errors'
 import type { Ctx, Door } from '#platform/context'
 import { SealedWithAnotherKey } from '#platform/crypto'
-import { findHashed, isLostRace, mustExist } from '../repo'
+import { findHashed, isLostRace, mustExist } from '../repo/contacts'
 import * as repo from '../repo/export'
 
 /**

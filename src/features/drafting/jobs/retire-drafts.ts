@@ -3,7 +3,7 @@ import { recordAudit } from '#features/audit'
 import type { Subscriber } from '#kernel/event'
 import type { Job } from '#kernel/job'
 import type { Ctx } from '#platform/context'
-import * as repo from '../repo'
+import * as repo from '../repo/drafts'
 import { listAnswered } from '../repo/after-send'
 
 const payload = z.object({ org_id: z.uuid(), send_id: z.uuid() })

@@ -5,7 +5,7 @@ import type { Job } from '#kernel/job'
 import type { Ctx } from '#platform/context'
 import { kick, recordEvent } from '#platform/outbox'
 import { afterUnsent } from '../policy/transitions'
-import * as repo from '../repo'
+import * as repo from '../repo/drafts'
 import { findUnsent } from '../repo/after-send'
 
 const payload = z.object({ org_id: z.uuid(), send_id: z.uuid() })

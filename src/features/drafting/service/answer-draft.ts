@@ -11,7 +11,7 @@ import { lintReply } from '../policy/output-lint'
 import { STOCK_PHRASES } from '../policy/reply-text'
 import { findSenderText } from '../policy/sender-text'
 import { judgeUnwanted } from '../policy/unwanted'
-import * as repo from '../repo'
+import * as repo from '../repo/drafts'
 import { type Written, writeReply } from './write-reply'
 
 /** However often it is called, it asks the AI once: the first round trip takes the lease, the second compares and sets. */

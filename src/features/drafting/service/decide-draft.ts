@@ -13,7 +13,7 @@ import type { DraftStatus } from '#kernel/vocabulary'
 import type { Ctx } from '#platform/context'
 import { kick, recordEvent } from '#platform/outbox'
 import { canTakeBack, type DraftAction, refuse } from '../policy/transitions'
-import * as repo from '../repo'
+import * as repo from '../repo/drafts'
 
 /** The person who acts, and what they believe to change. */
 export interface Decision {

@@ -3,7 +3,7 @@ import { addSeconds } from '#kernel/clock'
 import type { Sweep } from '#kernel/sweep'
 import type { Ctx } from '#platform/context'
 import { draftReply } from '../jobs/draft-reply'
-import * as repo from '../repo'
+import * as repo from '../repo/drafts'
 
 /** Time for the event and its queue; what is older was lost on the way, or its run died. */
 const GRACE_SECONDS = 60

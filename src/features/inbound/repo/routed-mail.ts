@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { DatabaseError, raw } from '#db/client'
 import type { MailRoute } from '../policy/mail-route'
-import type { Ingest, ManyOutcome } from '../repo'
+import type { Ingest, ManyOutcome } from './ingest'
 
 /** What a mail that names its organization by itself adds to an inbound message. */
 export interface Routed {

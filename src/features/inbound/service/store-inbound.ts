@@ -2,7 +2,7 @@ import { truncateIp } from '#features/audit'
 import { AppError } from '#kernel/errors'
 import type { Ctx, Door } from '#platform/context'
 import { kick } from '#platform/outbox'
-import * as repo from '../repo'
+import * as repo from '../repo/ingest'
 
 type Outcome = Exclude<repo.IngestOutcome, { outcome: 'raced' }>
 export type Stored = Omit<repo.Ingest, 'now' | 'actor' | 'request_id' | 'ip' | 'ids' | 'slack_configured'>

@@ -2,7 +2,7 @@ import { AppError } from '#kernel/errors'
 import type { Destination, IntakeItem, IntakeKind, IntakeResult } from '#kernel/intake'
 import type { Ctx, Door } from '#platform/context'
 import { kick } from '#platform/outbox'
-import * as repo from '../repo'
+import * as repo from '../repo/ingest'
 import { eventsOf, newIds } from './store-inbound'
 
 /** The parameters of `ingest_inbound`, as they were when the item came in; ids that are not given are made. */

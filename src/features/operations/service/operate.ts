@@ -19,9 +19,9 @@ import type { LeadStatus } from '#kernel/vocabulary'
 import { actingAs, type AppJob, type Ctx } from '#platform/context'
 import { keepInDirectory } from '#platform/directory'
 import { runSweep } from '#platform/scheduler'
-import { type Check, judgeBacklog, judgeDatabase, lateSweeps, nextRun, statusOf, worst } from './policy'
-import * as repo from './repo'
-import { checkIngest } from './service/manage-queue'
+import { type Check, judgeBacklog, judgeDatabase, lateSweeps, nextRun, statusOf, worst } from '../policy'
+import * as repo from '../repo'
+import { checkIngest } from './manage-queue'
 
 export async function listClients(ctx: Ctx, { limit, offset, after }: repo.PageRequest) {
   const [rows, [counted]] = await systemDb(ctx).batch([

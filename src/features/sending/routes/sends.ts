@@ -3,14 +3,14 @@ import { setEtag } from '#http/etag'
 import { createRoute, idParam, jsonBody, responses, userSecurity } from '#http/openapi'
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
-import { mailTemplateRoutes } from './routes/templates'
-import { answerIn, resolveIn, sendOut, sendPage, sendsQuery } from './schema'
-import { answerConversation } from './service/answer-conversation'
-import { getSend, listSends, resolveSend } from './service/manage-sends'
-import { resend } from './service/resend'
+import { mailTemplateRoutes } from './templates'
+import { answerIn, resolveIn, sendOut, sendPage, sendsQuery } from '../schema'
+import { answerConversation } from '../service/answer-conversation'
+import { getSend, listSends, resolveSend } from '../service/manage-sends'
+import { resend } from '../service/resend'
 
-export { postmarkEventRoutes } from './routes/postmark-events'
-export { unsubscribeRoutes } from './routes/unsubscribe'
+export { postmarkEventRoutes } from './postmark-events'
+export { unsubscribeRoutes } from './unsubscribe'
 
 const tags = ['Sends']
 const middleware = requireUser()

@@ -2,7 +2,7 @@ import type { Scope } from '#kernel/actor'
 import { notFound } from '#kernel/errors'
 import { type Cursor, toPage } from '#kernel/page'
 import type { Ctx } from '#platform/context'
-import * as repo from './repo'
+import * as repo from '../repo/contacts'
 
 export async function listContacts(
   ctx: Ctx,

@@ -11,9 +11,9 @@ import { createRoute, idParam, jsonBody, operatorSecurity, responses } from '#ht
 import { readCursor } from '#http/page'
 import { createRouter } from '#http/router'
 import type { AppJob } from '#platform/context'
-import { queueRoutes } from './routes/queue'
-import * as schema from './schema'
-import * as service from './service'
+import { queueRoutes } from './queue'
+import * as schema from '../schema'
+import * as service from '../service/operate'
 
 const shared = { tags: ['Operator'], security: operatorSecurity, middleware: requireOperator }
 
