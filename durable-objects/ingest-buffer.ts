@@ -150,7 +150,7 @@ export class IngestBuffer extends DurableObject<Env> implements IngestBufferPort
     })
     this.#flushing = flushing
     // It goes on when its caller has gone.
-    this.ctx.waitUntil(flushing.catch(() => undefined))
+    this.ctx.waitUntil(flushing.catch((error: unknown) => ctx.log.error('ingest.flush', error)))
     return flushing
   }
 

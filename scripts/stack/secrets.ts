@@ -18,18 +18,18 @@ export interface Secrets {
 
 const token = (bytes: number) => randomBytes(bytes).toString('base64url')
 
-const generators: { [K in keyof Secrets]: () => string } = {
-  JWT_SECRET: () => token(48),
-  ENCRYPTION_KEY: () => randomBytes(32).toString('hex'),
-  ADMIN_PASSWORD: () => token(12),
-  GMAIL_WEBHOOK_SECRET: () => token(24),
-  WEBHOOK_PASSWORD: () => token(18),
-  GOOGLE_CLIENT_SECRET: () => token(18),
+const generate = (): Secrets => ({
+  JWT_SECRET: token(48),
+  ENCRYPTION_KEY: randomBytes(32).toString('hex'),
+  ADMIN_PASSWORD: token(12),
+  GMAIL_WEBHOOK_SECRET: token(24),
+  WEBHOOK_PASSWORD: token(18),
+  GOOGLE_CLIENT_SECRET: token(18),
   // Only characters that mean nothing in a connection string.
-  OWNER_DATABASE_PASSWORD: () => randomBytes(18).toString('hex'),
-  RUNTIME_DATABASE_PASSWORD: () => randomBytes(18).toString('hex'),
-  DEMO_USER_PASSWORD: () => token(12),
-}
+  OWNER_DATABASE_PASSWORD: randomBytes(18).toString('hex'),
+  RUNTIME_DATABASE_PASSWORD: randomBytes(18).toString('hex'),
+  DEMO_USER_PASSWORD: token(12),
+})
 
 /** Generated once and kept: with another ENCRYPTION_KEY no connected mailbox can be read again. */
 export function loadSecrets(dataDir: string): Secrets {
@@ -44,10 +44,11 @@ export function loadSecrets(dataDir: string): Secrets {
       )
     }
   }
-  const names = Object.keys(generators) as (keyof Secrets)[]
-  const secrets = Object.fromEntries(names.map((name) => [name, known[name] ?? generators[name]()]))
+  const secrets = generate()
+  const names = Object.keys(secrets) as (keyof Secrets)[]
+  for (const name of names) secrets[name] = known[name] ?? secrets[name]
   if (names.some((name) => known[name] === undefined)) {
     writeFileAtomically(file, `${JSON.stringify({ ...known, ...secrets }, null, 2)}\n`, 0o600)
   }
-  return secrets as unknown as Secrets
+  return secrets
 }

@@ -40,7 +40,7 @@ export async function exportContact(ctx: Ctx, scope: Scope, id: string): Promise
         return writer.abort(error)
       },
     )
-    .catch(() => undefined)
+    .catch((error: unknown) => ctx.log.error('contact.export_end', error, { contact_id: id }))
   await opened.promise
   return readable
 }

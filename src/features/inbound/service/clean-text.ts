@@ -10,8 +10,7 @@ export function cleanText(text: string): string {
 export function cleanLine(text: string, max: number): string {
   // C0 and C1 controls, and the two Unicode line ends that some programs treat as such.
   const line = cleanText(text)
-    // oxlint-disable-next-line no-control-regex
-    .replace(/[\u0000-\u0020\u007f-\u009f\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc} \u2028\u2029]+/gu, ' ')
     .trim()
   return truncate(line, max)
 }
